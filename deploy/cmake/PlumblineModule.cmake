@@ -1,0 +1,61 @@
+# How a module and its tests are declared: plumbline_module(), plumbline_test(). A module's call is its dependency statement.
+
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+find_program(PLUMBLINE_CCACHE ccache)
+if(PLUMBLINE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PLUMBLINE_CCACHE})
+endif()
+find_program(PLUMBLINE_MOLD mold)
+if(PLUMBLINE_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+set(PLUMBLINE_SANITIZE "" CACHE STRING "sanitizers for every module, as -fsanitize takes them")
+
+add_library(plumbline_options INTERFACE)
+target_include_directories(plumbline_options INTERFACE ${CMAKE_SOURCE_DIR})
+# -ffp-contract=off: Kahan sums and bit-exact codecs must not depend on fused multiply-add.
+target_compile_options(plumbline_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  -Werror -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(plumbline_options INTERFACE -Wthread-safety -Wno-missing-field-initializers)
+else()
+  # g++ 12 raises false positives of these two inside libstdc++ when inlining std::string and std::variant.
+  target_compile_options(plumbline_options INTERFACE
+    -Wno-restrict -Wno-maybe-uninitialized -Wno-missing-field-initializers -Wno-dangling-pointer
+    -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread)
+endif()
+if(PLUMBLINE_SANITIZE)
+  add_compile_options(-fsanitize=${PLUMBLINE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${PLUMBLINE_SANITIZE})
+  if(PLUMBLINE_SANITIZE MATCHES "address")
+    set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+  endif()
+endif()
+
+# plumbline_module(storage SOURCES a.cpp b.cpp PUBLIC plumbline_model PRIVATE RocksDB::rocksdb)
+function(plumbline_module name)
+  cmake_parse_arguments(M "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(plumbline_${name} STATIC ${M_SOURCES})
+  target_link_libraries(plumbline_${name} PUBLIC plumbline_options ${M_PUBLIC} PRIVATE ${M_PRIVATE})
+endfunction()
+
+# plumbline_test(storage SOURCES a_test.cpp LINK plumbline_storage): one Catch2 binary test_<name>, run as CTest <name>.
+function(plumbline_test name)
+  cmake_parse_arguments(T "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(test_${name} ${T_SOURCES})
+  target_link_libraries(test_${name} PRIVATE plumbline_options plumbline_test_support ${T_LINK})
+  target_compile_definitions(test_${name} PRIVATE PLUMBLINE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND test_${name} --order rand --rng-seed time)
+  set_tests_properties(${name} PROPERTIES LABELS "unit;${T_LABELS}" TIMEOUT 600)
+endfunction()

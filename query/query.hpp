@@ -1,0 +1,191 @@
+// The query module's front door: PromQL, the ML statistics, and the HTTP routes of every read API.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/base/error.hpp"
+#include "daemon/base/meters.hpp"
+#include "proto/http.hpp"
+#include "storage/model/labels.hpp"
+#include "storage/model/sample.hpp"
+#include "storage/storage.hpp"
+
+namespace plumbline::query {
+
+using model::Labels;
+using model::Sample;
+
+// --------------------------------------------------------------------------------------------------------------- PromQL
+
+struct VectorPoint {
+  Labels labels;
+  std::int64_t t = 0;  // ms
+  double v = 0;
+};
+struct MatrixSeries {
+  Labels labels;
+  std::vector<Sample> samples;
+};
+struct Scalar {
+  std::int64_t t = 0;
+  double v = 0;
+};
+struct StringValue {
+  std::int64_t t = 0;
+  std::string v;
+};
+using Vector = std::vector<VectorPoint>;
+using Matrix = std::vector<MatrixSeries>;  // sorted by labels
+using PromValue = std::variant<Scalar, StringValue, Vector, Matrix>;
+
+struct Answer {
+  PromValue value;
+  std::vector<std::string> warnings;  // "PromQL warning: ... (1:5)"
+  std::vector<std::string> infos;
+};
+
+struct EngineOptions {
+  Millis lookback{std::chrono::minutes(5)};
+  Millis timeout{std::chrono::minutes(2)};
+  Millis default_step{std::chrono::minutes(1)};  // of subqueries without one
+  std::uint64_t samples_max = 50'000'000;        // read and held by one query, as Prometheus
+  std::uint64_t series_max = 300'000;
+  std::uint32_t points_max = 11'000;             // steps of a range query, as Prometheus
+};
+
+// Threads: any. Blocks: on the reader; no longer than options.timeout.
+// Borrows: reader, clock.
+class Engine {
+ public:
+  Engine(const storage::Reader& reader, const Clock& clock, EngineOptions options);
+  ~Engine();
+  // Fails: invalid_input (parse error: "1:7: parse error: ..."), execution, over_limit, timeout.
+  Result<Answer> instant(std::string_view expression, std::int64_t t_ms) const;
+  // The answer's value is a Matrix. start <= end, step > 0.
+  Result<Answer> range(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms, std::int64_t step_ms) const;
+  const EngineOptions& options() const { return options_; }
+
+ private:
+  const storage::Reader& reader_;
+  const Clock& clock_;
+  EngineOptions options_;
+};
+
+// Parses and type-checks; for config checks. Fails: invalid_input, "line:col: parse error: ..." with upstream's wording.
+Status check_promql(std::string_view expression);
+// The canonical form. Fails as check_promql.
+Result<std::string> format_promql(std::string_view expression);
+
+// ------------------------------------------------------------------------------------------------------------------- ML
+
+// A half-open window of Unix nanoseconds and a row filter such as `version="2" and segment.country="de" and age>=30`.
+struct Window {
+  std::int64_t start_ns = 0;
+  std::int64_t end_ns = 0;  // exclusive
+  std::string where;        // empty: every row
+};
+
+enum class Statistic { psi, ks, chi_square, missing_rate };
+Result<Statistic> parse_statistic(std::string_view name);  // "psi", "ks", "chi_square", "missing_rate"
+std::string_view name_of(Statistic statistic);
+
+enum class Verdict { ok, drifted, insufficient_data };
+std::string_view name_of(Verdict verdict);  // "ok", "drifted", "insufficient data"
+
+struct DriftRequest {
+  std::string model;
+  std::string reference;                // a reference's name; "name@3" for one version, else the newest
+  std::vector<std::string> features;    // empty: every feature of the reference
+  std::vector<Statistic> statistics;    // empty: psi, ks for numbers, chi_square for categories, missing_rate
+  Window window;
+  // A verdict needs at least this many rows on both sides; 200 keeps decile PSI's null rate near nominal (drift.md 4.2).
+  std::uint64_t rows_min = 200;
+  // When set, drifted means statistic >= threshold (PSI, KS, missing rate difference); else the defaults of query/ml.
+  std::optional<double> threshold;
+};
+
+struct DriftScore {
+  std::string feature;
+  Statistic statistic = Statistic::psi;
+  double value = 0;                     // the statistic; NaN never: insufficient data instead
+  std::optional<double> p_value;        // KS and chi-square, and PSI's chi-square approximation
+  double threshold = 0;                 // what value was compared with
+  std::optional<double> detectable;     // smallest effect this window could have seen (80 % power at 5 %)
+  std::uint64_t n = 0;                  // non-missing values in the reference
+  std::uint64_t m = 0;                  // and in the window
+  double missing_reference = 0;         // share of rows without the feature
+  double missing_window = 0;
+  Verdict verdict = Verdict::insufficient_data;
+  std::string reason;                   // why insufficient, in words
+};
+
+struct DriftReport {
+  std::string model;
+  std::string reference;  // "training@1"
+  std::string reference_hash;
+  Window window;
+  std::uint64_t reference_rows = 0;
+  std::uint64_t window_rows = 0;
+  std::vector<DriftScore> scores;
+};
+
+struct PerformanceReport {
+  std::string model;
+  Window window;
+  std::uint64_t predictions = 0;
+  std::uint64_t labelled = 0;          // joined with a label; coverage = labelled / predictions
+  std::vector<std::string> classes;    // sorted
+  std::optional<double> accuracy, precision, recall, f1, roc_auc;  // absent when undefined; `notes` says why
+  std::optional<double> mae, rmse;     // when predictions and labels are continuous
+  std::vector<std::string> notes;
+};
+
+// Threads: any. Blocks: on the store.
+// Borrows: reader, state, clock.
+class Models {
+ public:
+  Models(const storage::Reader& reader, storage::State& state, const Clock& clock);
+  ~Models();
+  // Fails: not_found (model, reference), invalid_input (window, filter, unknown feature).
+  Result<DriftReport> drift(const DriftRequest& request) const;
+  Result<PerformanceReport> performance(const std::string& model, const Window& window,
+                                        std::optional<std::string> positive_class = std::nullopt) const;
+  // References are immutable: the same name again makes the next version. Returns "name@version".
+  // Fails: invalid_input with the row and column of a bad CSV or NDJSON cell, too_large.
+  Result<std::string> upload_reference(const std::string& model, const std::string& name, std::string_view content_type,
+                                       std::string_view body);
+  Result<std::string> pin_reference(const std::string& model, const std::string& name, const Window& window);
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+  friend http::Routes ml_routes(Models& models, const storage::Reader& reader, const Clock& clock);
+};
+
+// --------------------------------------------------------------------------------------------------------------- routes
+
+struct BuildInfo {
+  std::string version;
+  std::string revision;
+};
+
+// Each returns routes whose handlers borrow the arguments for as long as the server runs.
+// /api/v1/{query,query_range,series,labels,label/<n>/values,metadata,status/buildinfo,format_query}, GET and POST.
+http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build);
+// /loki/api/v1/{query,query_range,labels,label/<n>/values,series}: stream selectors and line filters.
+http::Routes loki_routes(const storage::Reader& reader, const Clock& clock);
+// /jaeger/api/{services,services/<s>/operations,traces,traces/<id>}
+http::Routes jaeger_routes(const storage::Reader& reader, const Clock& clock);
+// /api/v1/models, /api/v1/models/<m>/{drift,references,performance}
+http::Routes ml_routes(Models& models, const storage::Reader& reader, const Clock& clock);
+
+}  // namespace plumbline::query

@@ -1,0 +1,79 @@
+// The one home of RocksDB: column families, atomic batches, ordered scans, the injected FileSystem and our own info_log.
+//
+// Every key of every family except `journal` and `state` starts [format u8][tenant u32 BE][vshard u16 BE] (key_prefix()).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daemon/base/error.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/base/meters.hpp"
+
+namespace rocksdb {
+class FileSystem;
+}
+
+namespace plumbline::storage::kv {
+
+enum class Family { meta, journal, series, postings, chunks, events, event_ids, labels, state };
+inline constexpr int family_count = 9;
+
+inline constexpr std::uint8_t key_format = 1;
+inline constexpr std::uint32_t tenant_default = 0;
+inline constexpr std::uint32_t vshards = 256;  // for ever: fingerprint % vshards
+std::string key_prefix(std::uint16_t vshard, std::uint32_t tenant = tenant_default);
+inline constexpr std::size_t key_prefix_bytes = 7;
+
+// Writes that become visible and durable together.
+class Batch {
+ public:
+  Batch();
+  ~Batch();
+  Batch(Batch&&) noexcept;
+  Batch& operator=(Batch&&) noexcept;
+  void put(Family family, std::string_view key, std::string_view value);
+  void remove(Family family, std::string_view key);
+  void remove_range(Family family, std::string_view from, std::string_view to);  // [from, to)
+  std::size_t bytes() const;
+
+ private:
+  friend class Kv;
+  friend class RocksKv;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct Options {
+  std::string path;
+  std::uint64_t block_cache_bytes = 64ull << 20;
+  std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
+};
+
+enum class Sync { no, yes };
+
+// Threads: any. Blocks: on disk.
+// Fails: unavailable (disk full or broken; writes resume by themselves when RocksDB recovers), corrupt, io.
+class Kv {
+ public:
+  virtual ~Kv() = default;
+  static Result<std::unique_ptr<Kv>> open(Options options, Log& log, Registry& registry);
+  virtual Status write(Batch batch, Sync sync) = 0;
+  virtual Status sync_journal() = 0;  // makes every earlier write durable against power loss
+  virtual Result<std::optional<std::string>> get(Family family, std::string_view key) const = 0;
+  // Keys in [from, to), in order (descending when reverse); `to` empty means to the end. False stops.
+  using Visitor = std::function<bool(std::string_view key, std::string_view value)>;
+  virtual Status scan(Family family, std::string_view from, std::string_view to, const Visitor& visit,
+                      bool reverse = false) const = 0;
+  // Drops whole files inside [from, to), then the rest by a range tombstone.
+  virtual Status drop_range(Family family, std::string_view from, std::string_view to) = 0;
+  virtual Status flush() = 0;
+  virtual std::uint64_t disk_bytes() const = 0;
+  virtual Status close() = 0;
+};
+
+}  // namespace plumbline::storage::kv

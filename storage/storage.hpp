@@ -1,0 +1,232 @@
+// The store's front door: one Writer, one Reader, one small key-value State, and the Store that is all three.
+//
+//   receiver -> Writer::write -> journal (RocksDB WAL, group commit) -> head (memory) -> seal -> blocks on disk
+//
+// Promises: an acknowledged write survives kill -9 (and power loss as JournalSync says); every f64 comes back with the same
+// bits; any order inside the retention is accepted and the last write of a timestamp wins; a bad row never sinks its batch.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/base/error.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/base/meters.hpp"
+#include "storage/model/event.hpp"
+#include "storage/model/labels.hpp"
+#include "storage/model/matcher.hpp"
+#include "storage/model/sample.hpp"
+
+namespace rocksdb {
+class FileSystem;
+}
+
+namespace plumbline::storage {
+
+using model::EventKind;
+using model::Labels;
+using model::Matchers;
+using model::Sample;
+using model::TimeRange;
+
+// ---------------------------------------------------------------------------------------------------------------- write
+
+struct SeriesSamples {
+  Labels labels;  // with __name__
+  std::vector<Sample> samples;
+};
+
+struct MetricMetadata {
+  std::string metric;
+  std::string type;  // counter, gauge, histogram, summary, unknown, ...
+  std::string help;
+  std::string unit;
+};
+
+struct StatePut {
+  std::string key;
+  std::optional<std::string> value;  // nullopt deletes
+};
+
+// What one request brings. The whole batch is one journal record: after a crash it is there as a whole or not at all.
+struct WriteBatch {
+  std::vector<SeriesSamples> series;
+  std::vector<MetricMetadata> metadata;
+  std::vector<model::StreamRows> events;
+  std::vector<model::LateLabel> labels;
+  std::vector<StatePut> state;
+  bool empty() const {
+    return series.empty() && metadata.empty() && events.empty() && labels.empty() && state.empty();
+  }
+};
+
+// Rows that were refused while the rest of their batch was stored.
+struct Refusal {
+  std::string reason;   // a stable word for the counter: too_old, too_new, ...
+  std::string example;  // what and where, for a human
+  std::uint64_t count = 0;
+};
+
+struct WriteReceipt {
+  std::uint64_t samples = 0;  // stored
+  std::uint64_t rows = 0;
+  std::uint64_t labels = 0;
+  std::vector<Refusal> refusals;  // one per reason
+};
+
+// Threads: any. Blocks: on the journal (its sync policy); acknowledged when it returns.
+class Writer {
+ public:
+  virtual ~Writer() = default;
+  // Refused alone: samples and rows older than the retention (too_old) or more than 10 minutes in the future (too_new).
+  // Fails (nothing stored): unavailable (full or broken disk; try later), over_limit (series limit).
+  virtual Result<WriteReceipt> write(WriteBatch batch) = 0;
+};
+
+// ----------------------------------------------------------------------------------------------------------------- read
+
+struct SeriesQuery {
+  Matchers matchers;
+  TimeRange range;  // ms, inclusive
+  std::uint64_t samples_max = 50'000'000;
+  std::uint64_t series_max = 300'000;
+};
+
+// Called once per series that has at least one sample in range, in no particular order; the samples are sorted by time,
+// one per timestamp, stale markers included; the span is valid during the call only. False stops the scan.
+using SeriesVisitor = std::function<bool(const Labels&, std::span<const Sample>)>;
+
+// A column of a RowBlock. values.size() equals the block's rows; monostate where the row has no such field (or null).
+struct Column {
+  std::string name;
+  std::vector<model::Value> values;
+};
+
+// Rows of one stream, sorted by time. Valid during the visit only.
+struct RowBlock {
+  EventKind kind = EventKind::log;
+  const Labels* stream = nullptr;
+  std::span<const std::int64_t> times_ns;
+  std::span<const Column> columns;
+  const Column* find(std::string_view name) const {
+    for (const Column& c : columns)
+      if (c.name == name) return &c;
+    return nullptr;
+  }
+};
+
+struct EventQuery {
+  EventKind kind = EventKind::log;
+  Matchers stream;                   // conditions on stream labels
+  TimeRange range_ns;                // inclusive
+  // Which columns to decode: exact names, and "feature.*" for a prefix. Empty means all.
+  std::vector<std::string> columns;
+  // When set: only rows whose id field (trace_id, span_id or prediction_id) equals this value, found through the id index.
+  std::optional<std::pair<std::string, std::string>> id;
+  bool newest_first = false;  // order in which blocks are visited, by their time; rows inside a block stay sorted
+};
+
+// False stops the scan. Blocks of one stream may overlap in time: late rows have blocks of their own.
+using BlockVisitor = std::function<bool(const RowBlock&)>;
+
+// Threads: any. Blocks: on disk. Everything acknowledged before the call is seen by it.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+
+  // Fails: over_limit when more than series_max or samples_max would be read, naming the limit.
+  virtual Status select(const SeriesQuery& query, const SeriesVisitor& visit) const = 0;
+  // Series with any sample in range that match any of the selectors (all series when there is none); sorted; at most
+  // `limit` (0: no limit).
+  virtual Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
+                                             std::size_t limit) const = 0;
+  virtual Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
+                                                       TimeRange range) const = 0;
+  virtual Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
+                                                        TimeRange range) const = 0;
+  // All metrics when `metric` is empty; sorted by metric.
+  virtual Result<std::vector<MetricMetadata>> metadata(std::string_view metric) const = 0;
+
+  virtual Status scan(const EventQuery& query, const BlockVisitor& visit) const = 0;
+  // Streams of a kind that have a row in range; sorted.
+  virtual Result<std::vector<Labels>> streams(EventKind kind, const Matchers& matchers, TimeRange range_ns) const = 0;
+  // The late label of each id, in order; nullopt where none came.
+  virtual Result<std::vector<std::optional<model::LateLabel>>> late_labels(
+      std::string_view model, std::span<const std::string> prediction_ids) const = 0;
+};
+
+// Small durable facts of other modules: references, alert state, outbox. Keys are "<module>/<rest>", bytewise ordered.
+// Threads: any. Blocks: on the journal.
+class State {
+ public:
+  virtual ~State() = default;
+  virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
+  virtual Status put(std::vector<StatePut> puts) = 0;  // atomic
+  // Every key with the prefix, in order, until the visitor says false.
+  virtual Status list(std::string_view prefix,
+                      const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
+};
+
+// ---------------------------------------------------------------------------------------------------------------- store
+
+enum class SyncPolicy { always, interval, never };
+struct JournalSync {
+  SyncPolicy policy = SyncPolicy::interval;
+  Millis interval{100};
+};
+
+struct Options {
+  std::string path;
+  JournalSync journal_sync;
+  Millis retention_series{std::chrono::hours(24 * 30)};
+  Millis retention_events{std::chrono::hours(24 * 30)};
+  Millis future_max{std::chrono::minutes(10)};
+  std::uint64_t series_active_max = 5'000'000;
+  std::uint64_t head_bytes_max = 256ull << 20;      // the head is sealed when it passes this,
+  Millis head_age_max{std::chrono::hours(2)};       // or when its first write is this old
+  std::uint64_t block_cache_bytes = 64ull << 20;
+  std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
+};
+
+struct Stats {
+  std::uint64_t series_active = 0;
+  std::uint64_t series_total = 0;
+  std::uint64_t head_bytes = 0;
+  std::uint64_t head_samples = 0;
+  std::uint64_t head_rows = 0;
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t journal_sequence = 0;
+  std::int64_t time_min_ms = 0;  // of samples; 0 when there are none
+  std::int64_t time_max_ms = 0;
+};
+
+inline constexpr int format_version = 1;
+
+// Threads: any for Writer, Reader and State; maintain() from one thread (upkeep).
+// Owns: the data directory, locked against a second process.
+// Borrows: clock, log, registry, which must outlive it.
+class Store : public Writer, public Reader, public State {
+ public:
+  // Opens or creates the directory and replays the journal. Fails: unsupported (the directory's format is newer: says both
+  // versions and what to do), corrupt (a damaged middle of the journal: says where), io, conflict (in use).
+  static Result<std::unique_ptr<Store>> open(Options options, Clock& clock, Log& log, Registry& registry);
+
+  // Seals the head when it is due, applies retention, refreshes the self-metrics.
+  virtual Status maintain() = 0;
+  // Writes the head as sealed blocks and trims the journal behind it, in one atomic step.
+  virtual Status seal() = 0;
+  // Drains, seals and closes; later calls fail with unavailable.
+  virtual Status close() = 0;
+  virtual Stats stats() const = 0;
+};
+
+}  // namespace plumbline::storage
