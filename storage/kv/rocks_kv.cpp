@@ -1,0 +1,244 @@
+#include <array>
+#include <atomic>
+#include <filesystem>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/file_system.h>
+#include <rocksdb/transaction_log.h>
+#include <rocksdb/write_batch.h>
+
+#include "daemon/base/check.hpp"
+#include "storage/kv/batch_impl.hpp"
+#include "storage/kv/rocks_log.hpp"
+#include "storage/kv/rocks_options.hpp"
+
+namespace plumbline::storage::kv {
+
+namespace {
+
+rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+Error read_error(const rocksdb::Status& status, std::string_view what) {
+  const Code code = status.IsCorruption() ? Code::corrupt : Code::io;
+  return {code, std::string(what) + ": " + status.ToString()};
+}
+
+// A write that fails is our trouble and may pass: the sender keeps the batch and tries again.
+Error write_error(const rocksdb::Status& status) {
+  if (status.IsCorruption()) return {Code::corrupt, "write refused: " + status.ToString()};
+  if (status.IsNoSpace()) return {Code::unavailable, "the data disk is full: " + status.ToString()};
+  return {Code::unavailable, "the data disk refuses writes: " + status.ToString()};
+}
+
+class RocksCursor final : public Cursor {
+ public:
+  explicit RocksCursor(std::unique_ptr<rocksdb::Iterator> iterator) : iterator_(std::move(iterator)) {}
+  void seek(std::string_view key) override { iterator_->Seek(slice(key)); }
+  void next() override { iterator_->Next(); }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return view(iterator_->key()); }
+  std::string_view value() const override { return view(iterator_->value()); }
+  Status status() const override {
+    const rocksdb::Status status = iterator_->status();
+    if (!status.ok()) return fail(read_error(status, "scan"));
+    return {};
+  }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+}  // namespace
+
+class RocksKv final : public Kv {
+ public:
+  RocksKv(Log& log, Registry& registry)
+      : log_(log),
+        write_failures_(registry.counter("plumbline_store_write_failures_total",
+                                         "Batches the journal refused because the disk is full or broken.")) {}
+  ~RocksKv() override {
+    if (auto status = close(); !status) log_.error("closing the store failed", {{"error", status.error().message}});
+  }
+
+  Status open(const Options& options) {
+    auto file_system = options.file_system ? options.file_system : rocksdb::FileSystem::Default();
+    env_ = rocksdb::NewCompositeEnv(file_system);
+    info_log_ = std::make_shared<RocksLog>(log_);
+    PLUMBLINE_CHECK_OK(make_directories(*file_system, options.path));
+    const auto descriptors = family_descriptors(rocksdb::NewLRUCache(options.block_cache_bytes));
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status status =
+        rocksdb::DB::Open(db_options(env_.get(), info_log_), options.path, descriptors, &handles, &db);
+    if (!status.ok()) return fail(open_error(status, options.path));
+    db_.reset(db);
+    for (int i = 0; i < family_count; ++i) handles_[static_cast<std::size_t>(i)] = handles[static_cast<std::size_t>(i)];
+    return {};
+  }
+
+  Status write(Batch batch, Sync sync) override {
+    if (batch.empty()) return {};
+    PLUMBLINE_CHECK_OK(open_still());
+    rocksdb::WriteBatch out(batch.bytes() + 64);
+    ByteReader ops(batch.impl_->ops.str());
+    while (!ops.done()) {
+      const auto op = static_cast<BatchOp>(ops.u8());
+      auto* family = handle(static_cast<Family>(ops.u8()));
+      const auto key = slice(ops.sized());
+      const auto value = slice(ops.sized());
+      rocksdb::Status status;
+      if (op == BatchOp::put) status = out.Put(family, key, value);
+      if (op == BatchOp::remove) status = out.Delete(family, key);
+      if (op == BatchOp::remove_range) status = out.DeleteRange(family, key, value);
+      PLUMBLINE_CHECK(status.ok(), "a batch can be built in memory");
+    }
+    rocksdb::WriteOptions how;
+    how.sync = sync == Sync::yes;
+    return written(db_->Write(how, &out));
+  }
+
+  Status sync_journal() override {
+    PLUMBLINE_CHECK_OK(open_still());
+    return written(db_->SyncWAL());
+  }
+
+  Result<std::optional<std::string>> get(Family family, std::string_view key) const override {
+    PLUMBLINE_CHECK_OK(open_still());
+    std::string value;
+    const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), handle(family), slice(key), &value);
+    if (status.IsNotFound()) return std::nullopt;
+    if (!status.ok()) return fail(read_error(status, std::string("get from ") + family_name(family)));
+    return value;
+  }
+
+  Status scan(Family family, std::string_view from, std::string_view to, const Visitor& visit,
+              bool reverse) const override {
+    PLUMBLINE_CHECK_OK(open_still());
+    rocksdb::ReadOptions how;
+    const rocksdb::Slice lower = slice(from);
+    const rocksdb::Slice upper = slice(to);
+    how.iterate_lower_bound = &lower;
+    if (!to.empty()) how.iterate_upper_bound = &upper;
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(how, handle(family)));
+    if (reverse)
+      it->SeekToLast();
+    else
+      it->SeekToFirst();
+    while (it->Valid()) {
+      if (!visit(view(it->key()), view(it->value()))) break;
+      if (reverse)
+        it->Prev();
+      else
+        it->Next();
+    }
+    if (!it->status().ok())
+      return fail(read_error(it->status(), std::string("scan of ") + family_name(family)));
+    return {};
+  }
+
+  std::unique_ptr<Cursor> cursor(Family family) const override {
+    PLUMBLINE_CHECK(open_still(), "no cursor is opened on a closed store");
+    return std::make_unique<RocksCursor>(
+        std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(rocksdb::ReadOptions(), handle(family))));
+  }
+
+  Status drop_range(Family family, std::string_view from, std::string_view to) override {
+    PLUMBLINE_CHECK_OK(open_still());
+    const rocksdb::Slice begin = slice(from);
+    const rocksdb::Slice end = slice(to);
+    PLUMBLINE_CHECK_OK(written(rocksdb::DeleteFilesInRange(db_.get(), handle(family), &begin, &end, false)));
+    return written(db_->DeleteRange(rocksdb::WriteOptions(), handle(family), begin, end));
+  }
+
+  Status flush() override {
+    PLUMBLINE_CHECK_OK(open_still());
+    return written(db_->Flush(rocksdb::FlushOptions(), {handles_.begin(), handles_.end()}));
+  }
+
+  std::uint64_t disk_bytes() const override {
+    if (!open_still()) return 0;
+    std::uint64_t total = 0;
+    for (auto* family : handles_) {
+      std::uint64_t bytes = 0;
+      if (db_->GetIntProperty(family, rocksdb::DB::Properties::kTotalSstFilesSize, &bytes)) total += bytes;
+    }
+    rocksdb::VectorLogPtr logs;
+    if (db_->GetSortedWalFiles(logs).ok())
+      for (const auto& log : logs) total += log->SizeFileBytes();
+    return total;
+  }
+
+  // The caller sees to it that no other call is running.
+  Status close() override {
+    if (!db_ || closed_.exchange(true)) return {};
+    rocksdb::CancelAllBackgroundWork(db_.get(), true);
+    for (auto*& family : handles_) {
+      const rocksdb::Status status = db_->DestroyColumnFamilyHandle(family);
+      if (!status.ok()) log_.warn("a column family did not close", {{"error", status.ToString()}});
+      family = nullptr;
+    }
+    const rocksdb::Status status = db_->Close();
+    db_.reset();
+    if (!status.ok()) return fail(write_error(status));
+    return {};
+  }
+
+ private:
+  rocksdb::ColumnFamilyHandle* handle(Family family) const { return handles_[static_cast<std::size_t>(family)]; }
+  Status open_still() const {
+    if (closed_.load()) return fail(Code::unavailable, "the store is closed");
+    return {};
+  }
+  Status written(const rocksdb::Status& status) {
+    if (status.ok()) return {};
+    write_failures_.add();
+    return fail(write_error(status));
+  }
+
+  // RocksDB makes the last folder of the path only.
+  static Status make_directories(rocksdb::FileSystem& file_system, const std::string& path) {
+    std::filesystem::path at;
+    for (const auto& part : std::filesystem::path(path)) {
+      at /= part;
+      if (at == "/" || file_system.FileExists(at.string(), {}, nullptr).ok()) continue;
+      const rocksdb::IOStatus status = file_system.CreateDirIfMissing(at.string(), {}, nullptr);
+      if (!status.ok()) return fail(Code::io, "cannot create " + at.string() + ": " + status.ToString());
+    }
+    return {};
+  }
+
+  Error open_error(const rocksdb::Status& status, const std::string& path) const {
+    const std::string text = status.ToString();
+    if (status.IsIOError() && text.find("LOCK") != std::string::npos)
+      return {Code::conflict, path + " is in use by another process: " + text};
+    if (status.IsInvalidArgument() && text.find("olumn famil") != std::string::npos)
+      return {Code::unsupported, path + " holds families that this version does not know (" + text +
+                                     "): it was written by a newer Plumbline; start that version"};
+    if (status.IsCorruption()) {
+      const std::string damage = info_log_->last_damage();
+      return {Code::corrupt, path + ": " + text + (damage.empty() ? "" : " (" + damage + ")") +
+                                 "; nothing was dropped: restore the file from a backup or move the directory away"};
+    }
+    if (status.IsNoSpace()) return {Code::unavailable, path + ": the data disk is full: " + text};
+    return {Code::io, path + ": " + text};
+  }
+
+  Log& log_;
+  Counter& write_failures_;
+  std::unique_ptr<rocksdb::Env> env_;  // destroyed after the database that uses it
+  std::shared_ptr<RocksLog> info_log_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
+  std::atomic<bool> closed_{false};
+};
+
+Result<std::unique_ptr<Kv>> Kv::open(Options options, Log& log, Registry& registry) {
+  auto kv = std::make_unique<RocksKv>(log, registry);
+  PLUMBLINE_CHECK_OK(kv->open(options));
+  return kv;
+}
+
+}  // namespace plumbline::storage::kv
