@@ -1,0 +1,263 @@
+#include "daemon/application.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "daemon/base/json_writer.hpp"
+#include "daemon/base/text.hpp"
+#include "daemon/runtime/notify.hpp"
+
+namespace plumbline::daemon {
+namespace {
+
+LogLevel level_of(const std::string& name) {
+  if (name == "debug") return LogLevel::debug;
+  if (name == "warn") return LogLevel::warn;
+  if (name == "error") return LogLevel::error;
+  return LogLevel::info;
+}
+
+double resident_bytes() {
+  // /proc/self/statm is there under ProcSubset=pid too; the second field is resident pages.
+  std::ifstream in("/proc/self/statm");
+  double size = 0, resident = 0;
+  in >> size >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+}  // namespace
+
+query::BuildInfo build_info() { return {PLUMBLINE_VERSION, PLUMBLINE_REVISION}; }
+
+Application::Application(std::string config_file, config::Overrides overrides, CheckedConfig config)
+    : config_file_(std::move(config_file)),
+      overrides_(std::move(overrides)),
+      log_(make_stderr_log(level_of(config.config.log.level))),
+      config_(std::move(config)) {}
+
+Application::~Application() { stop(); }
+
+Status Application::start() {
+  Lock lock(reload_mutex_);
+  const config::Config& config = config_.config;
+  register_process_metrics();
+
+  // Replay of a large journal may pass systemd's start-up limit; five minutes are asked for at once.
+  runtime::notify_extend_timeout(std::chrono::minutes(5), "replaying the journal");
+  const Steady open_start = clock_.steady();
+  auto store = storage::Store::open(storage_options(config), clock_, *log_, registry_);
+  if (!store) return fail(store.error().in("storage at '" + config.storage.path + "'"));
+  store_ = std::move(*store);
+  const auto open_ms = std::chrono::duration_cast<Millis>(clock_.steady() - open_start).count();
+  log_->info("store open", {{"path", config.storage.path}, {"series", store_->stats().series_active}, {"ms", open_ms}});
+
+  sink_ = std::make_unique<ingest::Sink>(*store_, *store_, clock_, *log_, registry_);
+  if (auto loaded = sink_->load(); !loaded) return fail(loaded.error().in("feature types"));
+  engine_ = std::make_unique<query::Engine>(*store_, clock_, engine_options(config));
+  models_ = std::make_unique<query::Models>(*store_, *store_, clock_);
+  auto client = runtime::HttpClient::make({.ca_file = {}, .user_agent = std::string("plumbline/") + PLUMBLINE_VERSION});
+  if (!client) return fail(client.error().in("http client"));
+  client_ = std::move(*client);
+  scraper_ = std::make_unique<ingest::Scraper>(
+      *sink_, *client_, clock_, *log_, registry_, config.global.external_labels,
+      [](const std::string& path) -> Result<std::vector<ingest::TargetGroup>> {
+        PLUMBLINE_TRY(const auto groups, config::read_target_file(path));
+        std::vector<ingest::TargetGroup> out;
+        for (const config::TargetGroup& g : groups) out.push_back({g.targets, g.labels});
+        return out;
+      });
+  alerts_ = std::make_unique<alerting::Service>(
+      alerting::Service::Needs{*engine_, *models_, *store_, *store_, *client_, clock_, *log_, registry_});
+
+  auto server = runtime::HttpServer::start(server_options(config), all_routes(), *log_, registry_);
+  if (!server) return fail(server.error().in("http"));
+  http_ = std::move(*server);
+  if (!config.server.grpc_listen.empty()) {
+    auto grpc = ingest::GrpcServer::start(config.server.grpc_listen, *sink_, clock_, *log_, registry_,
+                                          ingest_limits(config), {config.otlp.promote_resource_attributes});
+    if (!grpc) return fail(grpc.error().in("grpc"));
+    grpc_ = std::move(*grpc);
+  }
+  PLUMBLINE_CHECK_OK(scraper_->set_jobs(config_.jobs));
+  PLUMBLINE_CHECK_OK(alerts_->start(config_.rules));
+  upkeep_thread_ = std::thread([this] { upkeep(); });
+
+  registry_.gauge("plumbline_config_last_reload_successful", "Whether the last configuration reload was applied").set(1);
+  ready_ = true;
+  for (std::size_t i = 0; i < config.server.http_listen.size(); ++i)
+    log_->info("listening", {{"protocol", "http"}, {"address", config.server.http_listen[i]}, {"port", http_->ports()[i]}});
+  if (grpc_) log_->info("listening", {{"protocol", "grpc"}, {"address", config.server.grpc_listen}, {"port", grpc_->port()}});
+  runtime::notify_ready("serving");
+  return {};
+}
+
+std::expected<void, std::vector<std::string>> Application::reload() {
+  Lock lock(reload_mutex_);
+  runtime::notify_reloading();
+  Gauge& good = registry_.gauge("plumbline_config_last_reload_successful", "Whether the last configuration reload was applied");
+  const auto refuse = [&](std::vector<std::string> errors) {
+    good.set(0);
+    for (const std::string& e : errors) log_->error("reload refused, the old configuration stays", {{"error", e}});
+    runtime::notify_ready("serving; last reload refused");
+    return std::unexpected(std::move(errors));
+  };
+  auto loaded = load_and_check(config_file_, overrides_);
+  if (!loaded) return refuse(std::move(loaded.error()));
+  // Rules first: they alone can still refuse (state in the store). Nothing is half applied: jobs go back when they do.
+  if (auto jobs = scraper_->set_jobs(loaded->jobs); !jobs) return refuse({jobs.error().message});
+  if (auto rules = alerts_->reload(loaded->rules); !rules) {
+    if (auto back = scraper_->set_jobs(config_.jobs); !back)
+      log_->error("old scrape jobs could not be restored", {{"error", back.error().message}});
+    return refuse({rules.error().message});
+  }
+  const config::Config& before = config_.config;
+  const config::Config& after = loaded->config;
+  if (!(before.server == after.server && before.storage == after.storage && before.journal == after.journal &&
+        before.query == after.query && before.otlp == after.otlp && before.log == after.log))
+    log_->warn("changes to server, storage, journal, query, otlp or log take effect at the next restart");
+  config_ = std::move(*loaded);
+  good.set(1);
+  registry_.gauge("plumbline_config_last_reload_success_timestamp_seconds", "When the configuration was last applied")
+      .set(static_cast<double>(clock_.now_ms()) / 1000.0);
+  log_->info("configuration reloaded", {{"file", config_file_}, {"groups", config_.rules.groups.size()},
+                                        {"slos", config_.rules.slos.size()}, {"drift", config_.rules.drift.size()},
+                                        {"scrape_jobs", config_.jobs.size()}});
+  runtime::notify_ready("serving");
+  return {};
+}
+
+http::Routes Application::all_routes() {
+  http::Routes routes = own_routes();
+  const auto add = [&](http::Routes more) {
+    routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  const config::Config& config = config_.config;
+  add(ingest::routes(*sink_, clock_, ingest_limits(config), {config.otlp.promote_resource_attributes}));
+  add(ingest::target_routes(*scraper_));
+  add(query::prometheus_routes(*engine_, *store_, clock_, build_info()));
+  add(query::loki_routes(*store_, clock_));
+  add(query::jaeger_routes(*store_, clock_));
+  add(query::ml_routes(*models_, *store_, clock_));
+  add(alerts_->routes());
+  return routes;
+}
+
+http::Routes Application::own_routes() {
+  using http::Lane;
+  using http::Request;
+  using http::Response;
+  http::Routes routes;
+  routes.push_back({"GET", "/", [](const Request&) {
+                      return Response::text(fmt::format(
+                          "plumbline {}\n\nPOST /api/v1/write  /v1/metrics  /v1/logs  /v1/traces  /loki/api/v1/push\n"
+                          "POST /api/v1/import/prometheus  /api/v1/inferences  /api/v1/inferences/labels\n"
+                          "GET  /api/v1/query  /api/v1/query_range  /loki/api/v1/query_range  /jaeger/api/traces/<id>\n"
+                          "GET  /api/v1/models  /api/v1/rules  /api/v1/alerts  /api/v1/slos  /api/v1/targets  /metrics\n",
+                          PLUMBLINE_VERSION));
+                    }, Lane::admin});
+  routes.push_back({"GET", "/-/healthy", [](const Request&) { return Response::text("Plumbline is healthy.\n"); }, Lane::admin});
+  routes.push_back({"GET", "/-/ready", [this](const Request&) {
+                      return ready_ ? Response::text("Plumbline is ready.\n") : Response::text("Plumbline is not ready.\n", 503);
+                    }, Lane::admin});
+  const auto reload_handler = [this](const Request&) {
+    const auto done = reload();
+    if (done) return Response::text("configuration reloaded\n");
+    std::string text;
+    for (const std::string& e : done.error()) text += e + "\n";
+    return Response::text("reload refused, the old configuration stays:\n" + text, 400);
+  };
+  routes.push_back({"POST", "/-/reload", reload_handler, Lane::admin});
+  routes.push_back({"PUT", "/-/reload", reload_handler, Lane::admin});
+  routes.push_back({"GET", "/metrics", [this](const Request&) {
+                      return Response{200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, registry_.render()};
+                    }, Lane::admin});
+  return routes;
+}
+
+void Application::upkeep() {
+  // A second: the finest step that sealing, retention and the journal's self-metrics need; an idle pass costs microseconds.
+  constexpr auto period = std::chrono::seconds(1);
+  const std::optional<Millis> watchdog = runtime::watchdog_interval();
+  Steady watchdog_due = clock_.steady();
+  std::string last_error;
+  for (;;) {
+    if (const auto kept = store_->maintain(); !kept) {
+      if (kept.error().message != last_error) log_->error("store upkeep failed", {{"error", kept.error().message}});
+      last_error = kept.error().message;
+    } else {
+      last_error.clear();
+    }
+    // The watchdog is fed from here: a store that hangs must not look alive.
+    if (watchdog && clock_.steady() >= watchdog_due) {
+      runtime::notify_watchdog();
+      watchdog_due = clock_.steady() + *watchdog;
+    }
+    Lock lock(upkeep_mutex_);
+    const Steady wake = clock_.steady() + (watchdog ? std::min<Millis>(period, *watchdog) : Millis(period));
+    while (!upkeep_stop_ && upkeep_wake_.wait_until(upkeep_mutex_, wake) != std::cv_status::timeout) {
+    }
+    if (upkeep_stop_) return;
+  }
+}
+
+void Application::register_process_metrics() {
+  const query::BuildInfo build = build_info();
+  registry_.gauge("plumbline_build_info", "Always 1; what runs", {{"version", build.version}, {"revision", build.revision}}).set(1);
+  registry_.gauge("process_start_time_seconds", "Start time of the process, Unix seconds")
+      .set(static_cast<double>(clock_.now_ms()) / 1000.0);
+  registry_.gauge_function("process_resident_memory_bytes", "Resident memory", {}, resident_bytes);
+  registry_.gauge_function("plumbline_process_cpu_seconds", "User and system CPU time spent", {}, cpu_seconds);
+}
+
+std::vector<int> Application::http_ports() const { return http_ ? http_->ports() : std::vector<int>(); }
+int Application::grpc_port() const { return grpc_ ? grpc_->port() : 0; }
+
+void Application::stop() {
+  if (stopped_.exchange(true)) return;
+  Millis grace{10'000};
+  {
+    Lock lock(reload_mutex_);
+    grace = config_.config.server.shutdown_grace;
+  }
+  // 1. Say so: load balancers look at readiness before the doors close.
+  ready_ = false;
+  runtime::notify_stopping("draining");
+  // 2. No new work of our own: a scrape that ran later would meet a closed sink.
+  if (scraper_) scraper_->stop();
+  // 3. Close the doors and let what is inside finish: an acknowledged write must be in the journal before the store closes.
+  if (grpc_) grpc_->stop(grace);
+  if (http_) http_->stop(grace);
+  // 4. Persist alert state and outbox: needs the store open, and the client for a delivery under way.
+  if (alerts_) alerts_->stop();
+  // 5. Upkeep last but one: it keeps the watchdog fed while the above drains.
+  if (upkeep_thread_.joinable()) {
+    {
+      Lock lock(upkeep_mutex_);
+      upkeep_stop_ = true;
+    }
+    upkeep_wake_.notify_all();
+    upkeep_thread_.join();
+  }
+  // 6. Seal, so that the next start has nothing to replay.
+  if (store_) {
+    runtime::notify_status("sealing");
+    if (const auto closed = store_->close(); !closed)
+      log_->error("store did not close cleanly; the journal will be replayed", {{"error", closed.error().message}});
+  }
+  log_->info("stopped");
+}
+
+}  // namespace plumbline::daemon

@@ -1,0 +1,26 @@
+// The subcommands of the plumbline binary. Each returns the process' exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/loader.hpp"
+
+namespace plumbline::daemon {
+
+// Runs until SIGTERM or SIGINT; SIGHUP reloads. 1 when it cannot start.
+int serve(const std::string& config_file, const config::Overrides& overrides);
+// 0 and a summary on stdout when the file and its rules are good; 1 and one line per problem on stderr when not.
+int check(const std::string& config_file);
+
+struct QueryArguments {
+  std::string expression;
+  std::string url = "http://127.0.0.1:9470";
+  std::string time;               // instant query; empty: now
+  std::string start, end, step;  // range query when start is set
+  std::string format = "table";  // or json
+};
+// Asks a running daemon and prints the answer. 1 when it cannot be reached or refuses.
+int query(const QueryArguments& arguments);
+
+}  // namespace plumbline::daemon

@@ -1,0 +1,60 @@
+// plumbline: parses the command line and calls the subcommand.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "daemon/application.hpp"
+#include "daemon/commands.hpp"
+
+int main(int argc, char** argv) {
+  using namespace plumbline;
+  CLI::App app{"Plumbline: one daemon that tells whether models in production still are what they were"};
+  app.require_subcommand(1);
+
+  std::string config_file, data_dir, grpc_listen;
+  std::vector<std::string> http_listen, sets;
+  CLI::App* serve = app.add_subcommand("serve", "run the daemon in the foreground");
+  serve->add_option("--config", config_file, "YAML configuration (config/reference.md); without one the defaults hold");
+  serve->add_option("--data-dir", data_dir, "same as --set storage.path=DIR");
+  serve->add_option("--http-listen", http_listen, "address:port, may be repeated; replaces the configured list");
+  serve->add_option("--grpc-listen", grpc_listen, "address:port; same as --set server.grpc_listen=ADDR");
+  serve->add_option("--set", sets, "path=value: overrides one option of the configuration, may be repeated");
+
+  std::string check_file;
+  CLI::App* check = app.add_subcommand("check", "validate a configuration and its rules; exit 1 with file:line:col errors");
+  check->add_option("file", check_file, "configuration or Prometheus rule file")->required();
+
+  daemon::QueryArguments query_arguments;
+  CLI::App* query = app.add_subcommand("query", "ask a running daemon a PromQL question");
+  query->add_option("expression", query_arguments.expression, "PromQL")->required();
+  query->add_option("--url", query_arguments.url, "the daemon")->capture_default_str();
+  query->add_option("--time", query_arguments.time, "evaluation time, RFC 3339 or Unix seconds; default now");
+  CLI::Option* start = query->add_option("--start", query_arguments.start, "start of a range query");
+  query->add_option("--end", query_arguments.end, "end of a range query; default now")->needs(start);
+  query->add_option("--step", query_arguments.step, "step of a range query; default 60s")->needs(start);
+  query->add_option("--format", query_arguments.format, "table or json")->check(CLI::IsMember({"table", "json"}));
+
+  CLI::App* version = app.add_subcommand("version", "print the version");
+  CLI11_PARSE(app, argc, argv);
+
+  if (version->parsed()) {
+    const query::BuildInfo build = daemon::build_info();
+    fmt::print("plumbline {} (revision {}, on-disk format {})\n", build.version, build.revision, storage::format_version);
+    return 0;
+  }
+  if (check->parsed()) return daemon::check(check_file);
+  if (query->parsed()) return daemon::query(query_arguments);
+
+  config::Overrides overrides;
+  if (!data_dir.empty()) overrides.emplace_back("storage.path", data_dir);
+  if (!http_listen.empty()) overrides.emplace_back("server.http_listen", fmt::format("[\"{}\"]", fmt::join(http_listen, "\",\"")));
+  if (!grpc_listen.empty()) overrides.emplace_back("server.grpc_listen", grpc_listen);
+  for (const std::string& text : sets) {
+    auto parsed = config::parse_override(text);
+    if (!parsed) {
+      fmt::print(stderr, "--set {}: {}\n", text, parsed.error().message);
+      return 1;
+    }
+    overrides.push_back(std::move(*parsed));
+  }
+  return daemon::serve(config_file, overrides);
+}

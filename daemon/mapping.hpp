@@ -1,0 +1,38 @@
+// Config -> each module's own options. The only place that knows both sides.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "alerting/alerting.hpp"
+#include "config/config.hpp"
+#include "config/loader.hpp"
+#include "daemon/runtime/http_server.hpp"
+#include "ingest/ingest.hpp"
+#include "query/query.hpp"
+#include "storage/storage.hpp"
+
+namespace plumbline::daemon {
+
+storage::Options storage_options(const config::Config& config);
+query::EngineOptions engine_options(const config::Config& config);
+runtime::ServerOptions server_options(const config::Config& config);
+ingest::Limits ingest_limits(const config::Config& config);
+
+// Fails: every relabelling rule that does not compile, with its place.
+config::Outcome<std::vector<ingest::ScrapeJob>> scrape_jobs(const config::Config& config);
+// `rule_files` are the groups of config.rule_files. Fails: what the types of alerting cannot say (an unknown statistic).
+config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::vector<config::RuleGroup> rule_files);
+
+// Everything that `plumbline check` and a reload look at before anything is changed.
+struct CheckedConfig {
+  config::Config config;
+  std::vector<ingest::ScrapeJob> jobs;
+  alerting::RuleSet rules;
+};
+// Loads, maps and checks the file (the defaults when `file` is empty), its rule files, PromQL and templates.
+// Fails: one line per problem, each starting with its place.
+std::expected<CheckedConfig, std::vector<std::string>> load_and_check(const std::string& file,
+                                                                      const config::Overrides& overrides);
+
+}  // namespace plumbline::daemon
