@@ -1,0 +1,59 @@
+// Bounds on foreign input that every door shares, and the label rules of a series.
+//
+// Bytes (ingest.hpp, Limits): a body may have 32 MiB as sent, because Prometheus' largest default request is 2,000 samples
+// (0.3 MiB) and OTLP's 4 MiB, so that a tenfold sender still fits; and 64 MiB inflated, the same one limit for gzip, snappy
+// and zstd, because one request must not be able to cost more memory than a worker may hold.
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingest/ingest.hpp"
+#include "storage/model/labels.hpp"
+
+namespace plumbline::ingest {
+
+namespace limit {
+inline constexpr std::size_t series_labels_max = 128;         // Kubernetes' heaviest targets carry 40
+inline constexpr std::size_t label_name_bytes_max = 1024;     // Loki's and Mimir's default
+inline constexpr std::size_t label_value_bytes_max = 16384;   // a long URL; beyond it a value is a payload, not a label
+// JSON costs 24 bytes of tree for "0,": 16 MiB of it may become 200 MiB for the time of one request.
+inline constexpr std::size_t json_bytes_max = 16u << 20;
+// Messages inside messages. Real attributes nest 3 deep; 64 keeps the stack of a recursive decoder small.
+inline constexpr int nesting_max = 64;
+// Refusals of one reason that are named one by one; further ones are counted in the last.
+inline constexpr std::size_t refusals_named_max = 20;
+// Field names and values in messages are cut to this.
+inline constexpr std::size_t quoted_bytes_max = 80;
+// The gRPC listener: streams of one connection that run at once (grpc-go's default is 100, too), and its memory.
+inline constexpr int grpc_streams_max = 100;
+inline constexpr std::size_t grpc_memory_bytes_max = 256u << 20;
+}  // namespace limit
+
+// Text from outside for a message: quoted, cut, safe to print.
+std::string printable(std::string_view text);
+
+// Rejections by reason, each reason's examples bounded however many rows there are.
+class Rejections {
+ public:
+  void add(std::string_view reason, std::string message, std::uint64_t count = 1);
+  void add(const Rejection& rejection) { add(rejection.reason, rejection.message, rejection.count); }
+  // False: the next add() with this reason will only count, so its message need not be composed.
+  bool wants_message(std::string_view reason) const;
+  std::vector<Rejection> take() { return std::move(list_); }
+  std::uint64_t count() const;
+
+ private:
+  std::vector<Rejection> list_;
+};
+
+// The labels of a series, as Prometheus wants them. Refused: missing_name, empty_label_name, duplicate_label, invalid_utf8,
+// too_many_labels, label_too_long. Empty values mean "absent" and are dropped.
+std::expected<model::Labels, Rejection> series_labels(std::vector<model::Label> labels);
+// The same without the demand for __name__: the stream labels of rows.
+std::expected<model::Labels, Rejection> stream_labels(std::vector<model::Label> labels);
+
+}  // namespace plumbline::ingest
