@@ -1,0 +1,214 @@
+#include "config/loader.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "config/alerting_reader.hpp"
+#include "config/overrides.hpp"
+#include "config/rules_reader.hpp"
+#include "config/scrape_reader.hpp"
+#include "config/section.hpp"
+#include "config/yaml_tree.hpp"
+#include "daemon/base/text.hpp"
+
+#include <glob.h>
+
+namespace plumbline::config {
+namespace {
+
+std::string folder_of(const std::string& file) { return std::filesystem::path(file).parent_path().string(); }
+
+void read_server(Section& from, Server& to) {
+  from.read("http_listen", to.http_listen);
+  from.read("grpc_listen", to.grpc_listen);
+  from.read("shutdown_grace", to.shutdown_grace);
+  from.child("limits", [&](Section& limits) {
+    limits.read("connections_max", to.limits.connections_max);
+    limits.read("connections_per_ip_max", to.limits.connections_per_ip_max);
+    limits.read("header_timeout", to.limits.header_timeout);
+    limits.read("body_timeout", to.limits.body_timeout);
+    limits.read("body_rate_min", to.limits.body_rate_min);
+    limits.read("idle_timeout", to.limits.idle_timeout);
+    limits.read("body_bytes_max", to.limits.body_bytes_max);
+    limits.read("inflated_bytes_max", to.limits.inflated_bytes_max);
+    limits.read("ingest_threads", to.limits.ingest_threads);
+    limits.read("query_threads", to.limits.query_threads);
+    limits.read("admin_threads", to.limits.admin_threads);
+    limits.read("queue_length", to.limits.queue_length);
+  });
+}
+
+void read_process(Section& root, Config& to) {
+  root.child("server", [&](Section& from) { read_server(from, to.server); });
+  root.child("storage", [&](Section& from) {
+    from.read("path", to.storage.path);
+    from.read("retention", to.storage.retention);
+    from.read("retention_events", to.storage.retention_events);
+    from.read("head_bytes_max", to.storage.head_bytes_max);
+    from.read("head_age_max", to.storage.head_age_max);
+    from.read("series_active_max", to.storage.series_active_max);
+    from.read("block_cache_bytes", to.storage.block_cache_bytes);
+    from.read("future_max", to.storage.future_max);
+  });
+  root.child("journal", [&](Section& from) { from.read("sync", to.journal.sync); });
+  root.child("query", [&](Section& from) {
+    from.read("timeout", to.query.timeout);
+    from.read("lookback", to.query.lookback);
+    from.read("samples_max", to.query.samples_max);
+    from.read("series_max", to.query.series_max);
+  });
+  root.child("otlp", [&](Section& from) {
+    from.read("promote_resource_attributes", to.otlp.promote_resource_attributes);
+  });
+  root.child("log", [&](Section& from) { from.read("level", to.log.level); });
+}
+
+Outcome<Config> read_config(const Node& tree, const std::string& file) {
+  Reading reading;
+  reading.folder = folder_of(file);
+  Config config;
+  config.file = file;
+  {
+    Section root(reading, tree, "");
+    read_process(root, config);
+    // Before everything that takes a default from it.
+    root.child("global", [&](Section& from) {
+      from.read("scrape_interval", config.global.scrape_interval);
+      from.read("scrape_timeout", config.global.scrape_timeout);
+      from.read("evaluation_interval", config.global.evaluation_interval);
+      from.read("external_labels", config.global.external_labels);
+    });
+    root.read("external_url", config.external_url);
+    read_scrape_configs(reading, root, config.scrape_configs);
+    root.read("rule_files", config.rule_files);
+    config.rule_files_place = root.place_of("rule_files");
+    for (std::string& glob : config.rule_files) glob = reading.beside(glob);
+    read_groups(reading, root, file, config.groups);
+    read_slos(reading, root, config.slos);
+    read_drift(reading, root, config.drift);
+    read_notifications(reading, root, config);
+  }
+  if (reading.problems.empty()) return config;
+  std::ranges::stable_sort(reading.problems, {}, [](const Problem& p) { return std::pair(p.place.line, p.place.column); });
+  return std::unexpected(std::move(reading.problems));
+}
+
+Outcome<Config> read_tree(Outcome<Node> tree, const std::string& file, const Overrides& overrides) {
+  if (!tree) return std::unexpected(std::move(tree.error()));
+  if (Problems problems = apply_overrides(*tree, overrides); !problems.empty())
+    return std::unexpected(std::move(problems));
+  return read_config(*tree, file);
+}
+
+std::unexpected<Problems> unreadable(const Error& error) {
+  return std::unexpected<Problems>(Problems{{Place{}, error.message}});
+}
+
+// The paths a glob names, sorted.
+std::vector<std::string> expand(const std::string& pattern) {
+  std::vector<std::string> paths;
+  ::glob_t found{};
+  if (::glob(pattern.c_str(), GLOB_BRACE, nullptr, &found) == 0)
+    for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
+  ::globfree(&found);
+  return paths;
+}
+
+}  // namespace
+
+std::string Problem::str() const {
+  const std::string at = place.str();
+  return at.empty() ? message : at + ": " + message;
+}
+
+std::string text_of(const Problems& problems) {
+  std::string out;
+  for (const Problem& problem : problems) out += problem.str() + "\n";
+  if (problems.size() >= problems_max) out += "there may be more; these are the first " + std::to_string(problems_max) + "\n";
+  return out;
+}
+
+Outcome<Config> load_file(const std::string& path, const Overrides& overrides) {
+  const Result<std::string> text = read_file(path);
+  if (!text) return unreadable(text.error());
+  return load_text(*text, path, overrides);
+}
+
+Outcome<Config> load_text(std::string_view yaml, const std::string& file, const Overrides& overrides) {
+  return read_tree(parse_yaml(yaml, file), file, overrides);
+}
+
+Outcome<Config> load_defaults(const Overrides& overrides) { return read_tree(Node{}, "", overrides); }
+
+Outcome<std::vector<RuleGroup>> load_rule_file(const std::string& path, Millis default_interval) {
+  const Result<std::string> text = read_file(path);
+  if (!text) return unreadable(text.error());
+  return load_rule_text(*text, path, default_interval);
+}
+
+Outcome<std::vector<RuleGroup>> load_rule_text(std::string_view yaml, const std::string& file,
+                                               Millis default_interval) {
+  Outcome<Node> tree = parse_yaml(yaml, file);
+  if (!tree) return std::unexpected(std::move(tree.error()));
+  Reading reading;
+  Node interval;
+  interval.kind = Node::Kind::scalar;
+  interval.text = format_duration_ms(default_interval.count());
+  reading.resolved["global.evaluation_interval"] = std::move(interval);
+  std::vector<RuleGroup> groups;
+  {
+    Section root(reading, *tree, "", {"groups"});
+    read_groups(reading, root, file, groups);
+  }
+  if (reading.problems.empty()) return groups;
+  return std::unexpected(std::move(reading.problems));
+}
+
+Outcome<std::vector<RuleGroup>> load_rule_files(const Config& config) {
+  std::vector<RuleGroup> groups;
+  Problems problems;
+  std::vector<std::string> paths;
+  for (const std::string& pattern : config.rule_files) {
+    std::vector<std::string> found = expand(pattern);
+    if (found.empty() && pattern.find_first_of("*?[{") == std::string::npos)
+      problems.push_back({config.rule_files_place, "the rule file " + pattern + " does not exist"});
+    paths.insert(paths.end(), found.begin(), found.end());
+  }
+  std::ranges::sort(paths);
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+  for (const std::string& path : paths) {
+    Outcome<std::vector<RuleGroup>> read = load_rule_file(path, config.global.evaluation_interval);
+    if (read) {
+      std::ranges::move(*read, std::back_inserter(groups));
+    } else {
+      std::ranges::move(read.error(), std::back_inserter(problems));
+    }
+  }
+  if (problems.size() > problems_max) problems.resize(problems_max);
+  if (problems.empty()) return groups;
+  return std::unexpected(std::move(problems));
+}
+
+Result<std::vector<TargetGroup>> read_target_file(const std::string& path) {
+  PLUMBLINE_TRY(const std::string text, read_file(path));
+  const Outcome<Node> tree = parse_yaml(text, path);
+  const auto refuse = [](const Problems& problems) {
+    std::string all;
+    for (const Problem& problem : problems) all += (all.empty() ? "" : "; ") + problem.str();
+    return fail(Code::invalid_input, std::move(all));
+  };
+  if (!tree) return refuse(tree.error());
+  std::vector<TargetGroup> groups;
+  if (tree->kind == Node::Kind::null) return groups;
+  if (tree->kind != Node::Kind::sequence)
+    return fail(Code::invalid_input, tree->place.str() + ": write a list of mappings of targets and labels");
+  Reading reading;
+  for (const Node& item : tree->items) {
+    Section from(reading, item, "scrape_configs[].static_configs[]");
+    groups.push_back(read_target_group(reading, from));
+  }
+  if (!reading.problems.empty()) return refuse(reading.problems);
+  return groups;
+}
+
+}  // namespace plumbline::config
