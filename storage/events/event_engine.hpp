@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,14 @@
 #include "storage/storage.hpp"
 
 namespace plumbline::storage::events {
+
+// Lets a scan leave out sealed blocks that cannot hold what the caller looks for: every row the caller wants has a string in
+// `column` that contains all words of `words` as whole words (codec/column_filter.hpp). Rows are not filtered by it, and
+// rows in the head are visited in any case. For a substring pass the text's inner_words() only.
+struct ScanHint {
+  std::string column;
+  std::string words;
+};
 
 // Threads: append(), scan(), streams(), late_labels() from any; freeze(), seal(), thaw(), retain() from one at a time.
 // Borrows: kv, log, registry.
@@ -27,14 +36,18 @@ class EventEngine {
   ~EventEngine();
 
   void append(const std::vector<model::StreamRows>& events, const std::vector<model::LateLabel>& labels);
-  std::uint64_t head_bytes() const;
+  std::uint64_t head_bytes() const;  // allocated by active and frozen head
   std::uint64_t head_rows() const;
 
+  // Seal numbers grow, also over restarts. With a frozen head already there (its seal failed) nothing may be frozen.
   void freeze(std::uint64_t seal_number);
   Status seal(kv::Batch& out) const;
   void thaw();
 
+  // Visits in order of time, oldest block first unless newest_first. Fails: corrupt, naming the damaged block's key in hex;
+  // blocks before it were visited, and queries that do not need it still work. Unsupported: an id of an unknown field.
   Status scan(const EventQuery& query, const BlockVisitor& visit) const;
+  Status scan(const EventQuery& query, std::span<const ScanHint> hints, const BlockVisitor& visit) const;
   Result<std::vector<Labels>> streams(EventKind kind, const Matchers& matchers, TimeRange range_ns) const;
   Result<std::vector<std::optional<model::LateLabel>>> late_labels(std::string_view model,
                                                                    std::span<const std::string> ids) const;
