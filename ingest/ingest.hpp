@@ -156,8 +156,11 @@ struct TargetStatus {
   model::Labels labels;
   std::string health = "unknown";  // up, down, unknown
   std::string last_error;
-  std::int64_t last_scrape_ms = 0;
+  std::int64_t last_scrape_ms = 0;  // 0: never
   double last_duration_s = 0;
+  model::Labels discovered;  // before relabelling, __address__ and the other internal labels included
+  Millis interval{0};
+  Millis timeout{0};
 };
 
 // Reads a file_sd file (JSON or YAML); given by the application because YAML has its home in config/.
@@ -177,6 +180,8 @@ class Scraper {
   Status set_jobs(std::vector<ScrapeJob> jobs);
   void stop();
   std::vector<TargetStatus> targets() const;
+  // Targets that relabelling dropped: only job and discovered are set. At most 1000 a job.
+  std::vector<TargetStatus> dropped_targets() const;
 
  private:
   struct Impl;

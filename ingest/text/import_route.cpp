@@ -1,6 +1,7 @@
 #include <unordered_map>
 
 #include "daemon/base/text.hpp"
+#include "ingest/limits.hpp"
 #include "ingest/text/exposition.hpp"
 #include "ingest/text/metadata.hpp"
 #include "ingest/text/refusals.hpp"
@@ -64,10 +65,10 @@ class Importer {
       std::erase_if(line.labels, [&](const model::Label& l) { return l.name == extra.name; });
       line.labels.push_back(extra);
     }
-    auto labels = model::Labels::make(std::move(line.labels));
+    auto labels = series_labels(std::move(line.labels));
     line.labels.clear();
     if (!labels) {
-      refusals_.add(line.line, 1, "invalid_labels", "line " + std::to_string(line.line) + ": " + labels.error().message);
+      refusals_.add(line.line, 1, labels.error().reason, "line " + std::to_string(line.line) + ": " + labels.error().message);
       return;
     }
     const model::Sample sample{line.timestamp_ms.value_or(options_.timestamp_ms), line.value};

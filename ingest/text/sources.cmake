@@ -1,5 +1,13 @@
-# Included by ingest/CMakeLists.txt; paths are relative to ingest/.
+# Included by ingest/CMakeLists.txt: the files of text/ and scrape/. Paths are relative to ingest/.
 list(APPEND INGEST_SOURCES
+  scrape/discovery.cpp
+  scrape/relabel.cpp
+  scrape/scrape_loop.cpp
+  scrape/scrape_request.cpp
+  scrape/scraper.cpp
+  scrape/target.cpp
+  scrape/target_routes.cpp
+  scrape/target_samples.cpp
   text/exposition.cpp
   text/import_route.cpp
   text/inference.cpp
@@ -13,4 +21,4 @@ list(APPEND INGEST_SOURCES
   text/loki_protobuf.cpp
   text/loki_route.cpp
   text/refusals.cpp)
-list(APPEND INGEST_LIBRARIES OpenSSL::Crypto PkgConfig::RE2)
+list(APPEND INGEST_LIBRARIES Boost::json OpenSSL::Crypto PkgConfig::RE2)

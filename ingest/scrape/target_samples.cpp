@@ -1,0 +1,192 @@
+#include "ingest/scrape/target_samples.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "daemon/base/bytes.hpp"
+#include "ingest/limits.hpp"
+#include "ingest/text/exposition.hpp"
+#include "ingest/text/metadata.hpp"
+
+namespace plumbline::ingest {
+namespace {
+
+constexpr std::array<std::string_view, 5> report_names{"up", "scrape_duration_seconds", "scrape_samples_scraped",
+                                                       "scrape_samples_post_metric_relabeling", "scrape_series_added"};
+
+void report(const Target& target, const std::array<double, report_names.size()>& values, std::int64_t time_ms,
+            storage::WriteBatch& batch) {
+  for (std::size_t i = 0; i < report_names.size(); ++i)
+    batch.series.push_back({target.labels.with(model::metric_name_label, report_names[i]), {{time_ms, values[i]}}});
+}
+
+}  // namespace
+
+std::vector<model::Label> with_target_labels(std::vector<model::Label> exposed, const model::Labels& target, bool honor_labels) {
+  const auto find = [&](std::string_view name) {
+    return std::find_if(exposed.begin(), exposed.end(), [&](const model::Label& l) { return l.name == name; });
+  };
+  std::vector<model::Label> conflicting;
+  for (const model::Label& t : target) {
+    const auto same = find(t.name);
+    if (same == exposed.end()) {
+      exposed.push_back(t);
+    } else if (!honor_labels) {
+      if (!same->value.empty()) conflicting.push_back(*same);
+      same->value = t.value;
+    }
+  }
+  // Shorter names first, so that exported_x of the sample itself gives way to the exported_ of x.
+  std::stable_sort(conflicting.begin(), conflicting.end(),
+                   [](const model::Label& a, const model::Label& b) { return a.name.size() < b.name.size(); });
+  for (model::Label& l : conflicting) {
+    auto taken = exposed.end();
+    do {
+      l.name.insert(0, "exported_");
+      taken = find(l.name);
+    } while (taken != exposed.end() && !taken->value.empty());
+    if (taken != exposed.end()) taken->value = std::move(l.value);
+    else exposed.push_back(std::move(l));
+  }
+  return exposed;
+}
+
+TargetSamples::Outcome TargetSamples::scraped(const Target& target, const Result<Scraped>& answer, std::int64_t time_ms,
+                                              double duration_s) {
+  Outcome out;
+  Counts counts;
+  ++scrape_;
+  last_stale_.clear();
+  if (answer) {
+    out.error = read(target, *answer, time_ms, out.decoded, counts);
+  } else {
+    out.error = answer.error().message;
+  }
+  if (!out.error.empty()) {
+    const auto rejections = std::move(out.decoded.rejections);
+    out.decoded = {};
+    out.decoded.rejections = std::move(rejections);
+    if (counts.scraped != 0)
+      out.decoded.rejections.push_back({"scrape_failed", target.url_text + ": " + out.error, counts.scraped});
+    // Series that only the failed scrape named were never stored: no marker, and they are new when they come again.
+    std::erase_if(series_, [&](const auto& s) { return s.second.first == scrape_; });
+    mark_stale(true, time_ms, out.decoded.batch);
+  } else {
+    mark_stale(false, time_ms, out.decoded.batch);
+    // What an empty answer does not name may come back and is then not new; what a full one does not name is forgotten.
+    if (!answer->body.empty()) std::erase_if(series_, [&](const auto& s) { return s.second.seen != scrape_; });
+  }
+  report(target,
+         {out.error.empty() ? 1.0 : 0.0, duration_s, static_cast<double>(counts.scraped), static_cast<double>(counts.kept),
+          static_cast<double>(counts.added)},
+         time_ms, out.decoded.batch);
+  reported_ = true;
+  return out;
+}
+
+// The error that fails the scrape, or "".
+std::string TargetSamples::read(const Target& target, const Scraped& answer, std::int64_t time_ms, Decoded& out, Counts& counts) {
+  ExpositionParser parser(answer.body, exposition_format(answer.content_type));
+  ExpositionLine line;
+  ExpositionMetadata metadata;
+  Rejection duplicates{"duplicate_sample", "", 0};
+  const std::uint64_t limit = target.rules->job.sample_limit;
+  std::string error;
+  for (bool more = true; more;) {
+    switch (parser.next(line)) {
+      case ExpositionParser::Item::end: more = false; break;
+      case ExpositionParser::Item::metadata: metadata.add(line); break;
+      case ExpositionParser::Item::error:
+        if (error.empty()) error = line.message;
+        more = false;
+        break;
+      case ExpositionParser::Item::sample:
+        ++counts.scraped;
+        if (error.empty()) error = read_sample(target, line, time_ms, out, counts, duplicates);
+        // Past the limit the rest is only counted: scrape_samples_scraped then says how far off the limit is.
+        if (error.empty() && limit != 0 && counts.kept > limit) error = "sample limit exceeded";
+        break;
+    }
+  }
+  if (duplicates.count != 0) out.rejections.push_back(std::move(duplicates));
+  if (parser.exemplars() != 0) out.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", parser.exemplars()});
+  if (error.empty()) add_metadata(metadata.take(), out.batch);
+  return error;
+}
+
+std::string TargetSamples::read_sample(const Target& target, ExpositionLine& line, std::int64_t time_ms, Decoded& out,
+                                       Counts& counts, Rejection& duplicates) {
+  const ScrapeJob& job = target.rules->job;
+  auto labels = series_labels(with_target_labels(std::move(line.labels), target.labels, job.honor_labels));
+  line.labels.clear();
+  if (!labels) return "line " + std::to_string(line.line) + ": " + labels.error().message;
+  auto relabelled = target.rules->metric_relabel.apply(std::move(*labels));
+  if (!relabelled) return "";
+  if (relabelled->metric().empty()) return "line " + std::to_string(line.line) + ": no metric name after relabelling";
+  ++counts.kept;
+
+  const bool own_time = line.timestamp_ms.has_value() && job.honor_timestamps;
+  const auto [place, fresh] = series_.try_emplace(std::move(*relabelled));
+  Series& known = place->second;
+  if (fresh) {
+    known.first = scrape_;
+    ++counts.added;
+  }
+  if (!fresh && known.seen == scrape_ && !own_time) {
+    if (duplicates.count++ == 0)
+      duplicates.message = target.url_text + ": line " + std::to_string(line.line) + ": " + place->first.str() + " appears twice";
+    return "";
+  }
+  known.seen = scrape_;
+  known.tracked = !own_time;
+  out.batch.series.push_back({place->first, {{own_time ? *line.timestamp_ms : time_ms, line.value}}});
+  return "";
+}
+
+void TargetSamples::mark_stale(bool all, std::int64_t time_ms, storage::WriteBatch& batch) {
+  for (auto& [labels, s] : series_) {
+    if (!all && s.seen == scrape_) {
+      s.live = true;
+      continue;
+    }
+    if (!s.live || !s.tracked) continue;
+    s.live = false;
+    batch.series.push_back({labels, {{time_ms, model::stale_nan}}});
+    last_stale_.push_back(labels);
+  }
+}
+
+Decoded TargetSamples::gone(const Target& target, std::int64_t time_ms) {
+  Decoded out;
+  ++scrape_;
+  last_stale_.clear();
+  mark_stale(true, time_ms, out.batch);
+  if (reported_) {
+    std::array<double, report_names.size()> stale{};
+    stale.fill(model::stale_nan);
+    report(target, stale, time_ms, out.batch);
+  }
+  return out;
+}
+
+void TargetSamples::not_stored() {
+  for (const model::Labels& labels : last_stale_) series_[labels] = {0, 0, true, true};
+  last_stale_.clear();
+  metadata_.clear();
+}
+
+// A journal record for texts that change once a release would double a small target's volume: only news are sent.
+void TargetSamples::add_metadata(std::vector<storage::MetricMetadata> metadata, storage::WriteBatch& batch) {
+  // A target that makes up names must not grow this for ever; past the bound everything is sent once more.
+  constexpr std::size_t metrics_max = 50'000;
+  if (metadata_.size() > metrics_max) metadata_.clear();
+  for (storage::MetricMetadata& m : metadata) {
+    const std::uint64_t hash = hash64(m.type + '\n' + m.unit + '\n' + m.help);
+    const auto [place, fresh] = metadata_.try_emplace(m.metric, hash);
+    if (!fresh && place->second == hash) continue;
+    place->second = hash;
+    batch.metadata.push_back(std::move(m));
+  }
+}
+
+}  // namespace plumbline::ingest
