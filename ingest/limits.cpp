@@ -52,6 +52,47 @@ std::uint64_t Rejections::count() const {
   return n;
 }
 
+bool Budget::take(std::size_t bytes) {
+  if (bytes > left_) return false;
+  left_ -= bytes;
+  return true;
+}
+
+bool Budget::take(const model::Labels& labels) {
+  std::size_t bytes = sizeof(storage::SeriesSamples) + sizeof(model::Sample);
+  for (const model::Label& l : labels) bytes += sizeof(model::Label) + l.name.size() + l.value.size();
+  return take(bytes);
+}
+
+bool Budget::take(const model::Row& row) {
+  std::size_t bytes = sizeof(model::Row);
+  for (const model::Field& f : row.fields) {
+    bytes += sizeof(model::Field) + f.name.size();
+    if (const auto* text = std::get_if<std::string>(&f.value)) bytes += text->size();
+    if (const auto* list = std::get_if<model::List>(&f.value)) bytes += list->size() * sizeof(double);
+  }
+  return take(bytes);
+}
+
+std::optional<Rejection> row_trouble(const model::Row& row) {
+  if (row.fields.size() > limit::row_fields_max)
+    return Rejection{"too_many_fields", "it has " + std::to_string(row.fields.size()) + " fields, the limit is " +
+                                            std::to_string(limit::row_fields_max), 1};
+  for (const model::Field& f : row.fields) {
+    if (!valid_utf8(f.name)) return Rejection{"invalid_utf8", "the field name " + printable(f.name) + " is not valid UTF-8", 1};
+    if (f.name.size() > limit::label_name_bytes_max)
+      return Rejection{"too_long", "the field name " + printable(f.name) + " has " + std::to_string(f.name.size()) +
+                                       " bytes, the limit is " + std::to_string(limit::label_name_bytes_max), 1};
+    const auto* text = std::get_if<std::string>(&f.value);
+    if (text == nullptr) continue;
+    if (text->size() > limit::field_bytes_max)
+      return Rejection{"too_long", "field " + printable(f.name) + " has " + std::to_string(text->size()) +
+                                       " bytes, the limit is " + std::to_string(limit::field_bytes_max), 1};
+    if (!valid_utf8(*text)) return Rejection{"invalid_utf8", "field " + printable(f.name) + " is not valid UTF-8", 1};
+  }
+  return std::nullopt;
+}
+
 std::expected<model::Labels, Rejection> stream_labels(std::vector<model::Label> labels) {
   if (labels.size() > limit::series_labels_max)
     return refuse("too_many_labels", name_of(labels) + " has " + std::to_string(labels.size()) + " labels, the limit is " +

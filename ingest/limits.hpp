@@ -24,6 +24,11 @@ inline constexpr std::size_t label_value_bytes_max = 16384;   // a long URL; bey
 inline constexpr std::size_t json_bytes_max = 16u << 20;
 // Messages inside messages. Real attributes nest 3 deep; 64 keeps the stack of a recursive decoder small.
 inline constexpr int nesting_max = 64;
+// What one request may become. A resource's attributes are sent once and stored on each of its rows, so that a request of
+// 64 MiB could ask for gigabytes; 256 MiB is four times the largest body, which no honest batch reaches.
+inline constexpr std::size_t decoded_bytes_max = 256u << 20;
+inline constexpr std::size_t row_fields_max = 1024;           // fields of a log line or span
+inline constexpr std::size_t field_bytes_max = 1u << 20;      // a line or an attribute; Loki's default is 256 KiB for lines
 // Refusals of one reason that are named one by one; further ones are counted in the last.
 inline constexpr std::size_t refusals_named_max = 20;
 // Field names and values in messages are cut to this.
@@ -49,6 +54,22 @@ class Rejections {
  private:
   std::vector<Rejection> list_;
 };
+
+// Counts what a translator makes of a request.
+class Budget {
+ public:
+  explicit Budget(std::size_t bytes_max = limit::decoded_bytes_max) : left_(bytes_max) {}
+  // False (and nothing taken) when the rest does not reach.
+  bool take(const model::Labels& labels);
+  bool take(const model::Row& row);
+
+ private:
+  bool take(std::size_t bytes);
+  std::size_t left_;
+};
+
+// What is wrong with a row, if anything: invalid_utf8, too_many_fields, too_long.
+std::optional<Rejection> row_trouble(const model::Row& row);
 
 // The labels of a series, as Prometheus wants them. Refused: missing_name, empty_label_name, duplicate_label, invalid_utf8,
 // too_many_labels, label_too_long. Empty values mean "absent" and are dropped.

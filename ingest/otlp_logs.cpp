@@ -1,0 +1,159 @@
+// OTLP log records -> rows of kind log, as Loki's OTLP door maps them; ml.inference events -> inference rows.
+#include <algorithm>
+#include <array>
+
+#include "daemon/base/text.hpp"
+#include "ingest/limits.hpp"
+#include "ingest/otlp.hpp"
+#include "ingest/otlp_inference.hpp"
+#include "ingest/otlp_names.hpp"
+#include "ingest/otlp_rows.hpp"
+#include "ingest/otlp_values.hpp"
+#include "opentelemetry/proto/collector/logs/v1/logs_service.pb.h"
+
+namespace plumbline::ingest {
+namespace {
+
+namespace pb = opentelemetry::proto::logs::v1;
+namespace f = model::field;
+
+// The resource attributes that make a stream (Loki's default list); all others would split it too finely.
+constexpr std::array<std::string_view, 18> stream_attributes{
+    "service.name",           "service.namespace",       "service.instance.id",  "deployment.environment",
+    "deployment.environment.name", "cloud.region",       "cloud.availability_zone", "k8s.cluster.name",
+    "k8s.namespace.name",     "k8s.pod.name",            "k8s.container.name",   "container.name",
+    "k8s.replicaset.name",    "k8s.deployment.name",     "k8s.statefulset.name", "k8s.daemonset.name",
+    "k8s.cronjob.name",       "k8s.job.name"};
+
+bool is_stream_attribute(std::string_view key) {
+  return std::find(stream_attributes.begin(), stream_attributes.end(), key) != stream_attributes.end();
+}
+
+std::vector<model::Label> stream_of(const OtlpAttributes& resource) {
+  std::vector<model::Label> labels;
+  for (const std::string_view key : stream_attributes) {
+    std::string value = attribute_text(resource, key);
+    if (!value.empty()) labels.push_back({label_name(key), std::move(value)});
+  }
+  if (!labels.empty() && labels.front().name == "service_name") return labels;
+  // Every log line has a service, so that one selector finds them all: the first of these names, else unknown_service.
+  std::string service = "unknown_service";
+  for (const std::string_view fallback : {"container_name", "k8s_container_name", "k8s_job_name"}) {
+    const auto it = std::find_if(labels.begin(), labels.end(), [&](const model::Label& l) { return l.name == fallback; });
+    if (it == labels.end()) continue;
+    service = it->value;
+    break;
+  }
+  labels.push_back({"service_name", std::move(service)});
+  return labels;
+}
+
+std::string_view level_of(int severity) {
+  static constexpr std::array<std::string_view, 6> names{"trace", "debug", "info", "warn", "error", "fatal"};
+  return severity >= 1 && severity <= 24 ? names[static_cast<std::size_t>(severity - 1) / 4] : std::string_view();
+}
+
+std::string level_of(std::string_view text) {
+  const std::string word = to_lower(trim(text));
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 20> words{{
+      {"trace", "trace"}, {"trc", "trace"}, {"debug", "debug"}, {"dbg", "debug"}, {"info", "info"}, {"inf", "info"},
+      {"information", "info"}, {"informational", "info"}, {"notice", "info"}, {"warn", "warn"}, {"wrn", "warn"},
+      {"warning", "warn"}, {"error", "error"}, {"err", "error"}, {"critical", "critical"}, {"crit", "critical"},
+      {"fatal", "fatal"}, {"panic", "fatal"}, {"emerg", "fatal"}, {"alert", "critical"}}};
+  for (const auto& [spelling, level] : words)
+    if (word == spelling) return std::string(level);
+  return {};
+}
+
+// Grafana colours its log volume by this field, so that every line has one.
+std::string detected_level(const pb::LogRecord& record) {
+  if (const auto level = level_of(static_cast<int>(record.severity_number())); !level.empty()) return std::string(level);
+  if (std::string level = level_of(record.severity_text()); !level.empty()) return level;
+  for (const std::string_view key : {"level", "LEVEL", "Level", "severity", "SEVERITY", "Severity"})
+    if (std::string level = level_of(attribute_text(record.attributes(), key)); !level.empty()) return level;
+  return "unknown";
+}
+
+std::int64_t record_time(const pb::LogRecord& record, std::int64_t now_ns) {
+  if (record.time_unix_nano() != 0) return time_of(record.time_unix_nano());
+  if (record.observed_time_unix_nano() != 0) return time_of(record.observed_time_unix_nano());
+  return now_ns;
+}
+
+std::expected<model::Row, Rejection> row_of(const pb::LogRecord& record, const pb::ScopeLogs& scope,
+                                            const OtlpAttributes& resource, std::int64_t now_ns) {
+  const auto trace_id = id_hex(record.trace_id(), 16);
+  const auto span_id = id_hex(record.span_id(), 8);
+  if (!trace_id) return std::unexpected(Rejection{"invalid_id", "its trace_id is neither empty nor 16 bytes", 1});
+  if (!span_id) return std::unexpected(Rejection{"invalid_id", "its span_id is neither empty nor 8 bytes", 1});
+
+  RowFields row;
+  row.add(std::string(f::line), text_of(record.body()));
+  row.text(f::trace_id, *trace_id);
+  row.text(f::span_id, *span_id);
+  row.text("severity_text", record.severity_text());
+  if (record.severity_number() != 0) row.text("severity_number", std::to_string(static_cast<int>(record.severity_number())));
+  row.text("detected_level", detected_level(record));
+  row.text("event_name", record.event_name());
+  row.text("scope_name", scope.scope().name());
+  row.text("scope_version", scope.scope().version());
+  if (record.flags() != 0) row.text("flags", std::to_string(record.flags()));
+  const LeafVisitor add = [&](std::string key, const otlp_common::AnyValue& value) {
+    std::string name = label_name(key);
+    std::string text = text_of(value);
+    if (name == "detected_level") return row.set(std::move(name), std::move(text));
+    const std::string* own = name == f::trace_id ? &*trace_id : name == f::span_id ? &*span_id : nullptr;
+    if (own != nullptr) text = to_lower(text);
+    if (own != nullptr && text == *own) return;
+    // What would hide the line's own columns, or has no name at all, keeps its value under another.
+    if (name.empty() || name == f::line || name == f::prediction_id || (own != nullptr && !own->empty()))
+      name = "attribute_" + name;
+    row.join(std::move(name), std::move(text));
+  };
+  flatten(record.attributes(), "_", add);
+  flatten(scope.scope().attributes(), "_", add);
+  for (const otlp_common::KeyValue& kv : resource)
+    if (!is_stream_attribute(kv.key())) flatten(kv.key(), kv.value(), "_", add);
+  return row.take(record_time(record, now_ns));
+}
+
+}  // namespace
+
+Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest& request, std::int64_t now_ns) {
+  RowBatch out(model::EventKind::log);
+  Decoded inferences;
+  for (int r = 0; r < request.resource_logs_size(); ++r) {
+    const pb::ResourceLogs& resource = request.resource_logs(r);
+    const OtlpAttributes& attributes = resource.resource().attributes();
+    const std::vector<model::Label> stream = stream_of(attributes);
+    for (int s = 0; s < resource.scope_logs_size(); ++s) {
+      const pb::ScopeLogs& scope = resource.scope_logs(s);
+      for (int i = 0; i < scope.log_records_size(); ++i) {
+        const pb::LogRecord& record = scope.log_records(i);
+        const auto place = [&] {
+          return "resourceLogs[" + std::to_string(r) + "].scopeLogs[" + std::to_string(s) + "].logRecords[" +
+                 std::to_string(i) + "]";
+        };
+        if (is_inference(record)) {
+          Result<InferenceInput> input = inference_of(record);
+          const Status added = input ? add_inference(inferences.batch, std::move(*input), now_ns) : Status(fail(input.error()));
+          if (!added) {
+            const Rejection refusal = refusal_of(added.error(), place());
+            out.refuse({refusal.reason, refusal.message, 1}, [] { return std::string("ml.inference"); });
+          }
+          continue;
+        }
+        auto row = row_of(record, scope, attributes, now_ns);
+        if (!row)
+          out.refuse(row.error(), place);
+        else
+          out.add(stream, std::move(*row), place);
+      }
+    }
+  }
+  Decoded decoded = out.take();
+  for (model::StreamRows& group : inferences.batch.events) decoded.batch.events.push_back(std::move(group));
+  return decoded;
+}
+
+}  // namespace plumbline::ingest
