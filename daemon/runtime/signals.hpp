@@ -14,7 +14,8 @@ enum class Signal { terminate, reload };
 // before any other thread. A second SIGTERM or SIGINT ends the process at once with status 1: the journal makes that safe,
 // and an operator who asks twice means it.
 //
-// Threads: own thread, which runs `on_signal`. Blocks: the destructor, until a running callback returns.
+// Threads: own thread, which runs `on_signal`; the callback for `terminate` only wakes whoever shuts down, because while it
+// runs nobody hears the second SIGTERM. Blocks: the destructor, until a running callback returns.
 class Signals {
  public:
   // Fails: io (the kernel gives no descriptor).

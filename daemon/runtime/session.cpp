@@ -1,0 +1,295 @@
+#include "daemon/runtime/session.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "daemon/runtime/chunks.hpp"
+
+namespace plumbline::runtime {
+namespace asio = boost::asio;
+namespace {
+
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+// Bodies of refused requests that are read away so that the connection can go on; longer ones cost the connection.
+constexpr std::uint64_t discard_bytes_max = 64u << 10;
+// After a refusal the client may still be sending: closing at once would reset the connection and take our answer with it.
+constexpr Millis linger_max{1000};
+constexpr std::size_t linger_bytes_max = 1u << 20;
+
+}  // namespace
+
+Session::Session(Core& core, asio::ip::tcp::socket socket, asio::ip::address peer)
+    : core_(core), socket_(std::move(socket)), peer_(std::move(peer)), answered_(core.io) {
+  enter(State::idle, core_.clock.steady() + core_.options.limits.header_timeout);
+}
+
+void Session::enter(State state, Steady deadline) {
+  state_ = state;
+  since_ = core_.clock.steady();
+  deadline_ = deadline;
+}
+
+// Slow is fine, stalled is not: every body_rate_min bytes that move buy one more second.
+void Session::extend(std::size_t bytes_moved) {
+  const ServerLimits& limits = core_.options.limits;
+  deadline_ = since_ + limits.body_timeout +
+              Millis(static_cast<std::int64_t>(bytes_moved * 1000 / std::max<std::size_t>(1, limits.body_rate_min)));
+}
+
+void Session::check_deadline(Steady now) {
+  if (state_ == State::working || now < deadline_) return;
+  timed_out_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Session::cut() {
+  last_ = true;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+void Session::finish() {
+  last_ = true;
+  if (state_ == State::idle) cut();
+}
+
+Session::Step Session::stop_with(Refusal refusal) {
+  refusal_ = std::move(refusal);
+  return Step::refused;
+}
+
+asio::awaitable<bool> Session::receive() {
+  // A page for a head; more at a time once a body flows.
+  const std::size_t piece = state_ == State::body ? 64u << 10 : 4u << 10;
+  const std::size_t old = buffer_.size();
+  buffer_.resize(old + piece);
+  const auto space = asio::buffer(buffer_.data() + old, piece);
+  const auto [error, n] = co_await socket_.async_read_some(space, as_result);
+  buffer_.resize(old + n);
+  co_return !error && n > 0 && !timed_out_;
+}
+
+asio::awaitable<bool> Session::send(std::string bytes) {
+  enter(State::writing, Steady::max());
+  extend(0);
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {
+    const auto rest = asio::buffer(bytes.data() + sent, bytes.size() - sent);
+    const auto [error, n] = co_await socket_.async_write_some(rest, as_result);
+    if (error || timed_out_) {
+      if (timed_out_) core_.count_refusal("write_timeout");
+      co_return false;
+    }
+    sent += n;
+    extend(sent);
+  }
+  co_return true;
+}
+
+asio::awaitable<void> Session::refuse() {
+  core_.count_refusal(refusal_.reason);
+  core_.count_request("refused", refusal_.status);
+  timed_out_ = false;
+  AnswerStyle style;
+  style.keep_alive = false;
+  std::string bytes = serialise(refusal_response(refusal_), style, core_.clock.now_ns() / 1'000'000'000);
+  const bool sent = co_await send(std::move(bytes));
+  if (!sent) co_return;
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  enter(State::writing, core_.clock.steady() + linger_max);
+  std::size_t drained = 0;
+  buffer_.clear();
+  while (drained < linger_bytes_max && !last_) {
+    const bool more = co_await receive();
+    if (!more) break;
+    drained += buffer_.size();
+    buffer_.clear();
+  }
+}
+
+asio::awaitable<Session::Step> Session::read_head() {
+  const ServerLimits& limits = core_.options.limits;
+  std::size_t searched = 0;
+  while (true) {
+    // RFC 9112 2.2: one empty line before a request is forgiven; old clients end their bodies with it.
+    if (searched == 0 && buffer_.starts_with("\r\n")) buffer_.erase(0, 2);
+    const auto end = find_head_end(buffer_, searched);
+    if (!end) co_return stop_with(end.error());
+    if (*end != std::string::npos) {
+      if (*end > limits.head_bytes_max)
+        co_return stop_with({431, "head_too_large", "the headers are larger than " + std::to_string(limits.head_bytes_max) + " bytes"});
+      auto head = parse_head(std::string_view(buffer_).substr(0, *end), limits.headers_max);
+      if (!head) co_return stop_with(std::move(head.error()));
+      head_ = std::move(*head);
+      buffer_.erase(0, *end);
+      co_return Step::go_on;
+    }
+    if (buffer_.size() > limits.head_bytes_max)
+      co_return stop_with({431, "head_too_large", "the headers are larger than " + std::to_string(limits.head_bytes_max) + " bytes"});
+    searched = buffer_.size();
+    if (buffer_.empty()) {
+      std::string().swap(buffer_);  // an idle connection holds no more than its page
+    } else if (state_ == State::idle) {
+      enter(State::head, core_.clock.steady() + limits.header_timeout);
+    }
+    const bool more = co_await receive();
+    if (more) continue;
+    if (timed_out_ && state_ == State::head)
+      co_return stop_with({408, "header_timeout", "the headers did not come in time"});
+    if (timed_out_) core_.count_refusal("idle_timeout");
+    co_return Step::closed;
+  }
+}
+
+asio::awaitable<Session::Step> Session::read_body(std::size_t body_max) {
+  body_.clear();
+  if (!head_.chunked && head_.content_length.value_or(0) == 0) co_return Step::go_on;
+  const std::uint64_t length = head_.content_length.value_or(0);
+  const std::string too_large = "the body is larger than " + std::to_string(body_max) + " bytes";
+  if (length > body_max) co_return stop_with({413, "body_too_large", too_large});
+  if (head_.expects_continue && buffer_.empty()) {
+    const bool sent = co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return Step::closed;
+  }
+  enter(State::body, Steady::max());
+  ChunkDecoder chunks(body_max);
+  std::size_t taken = 0;  // on the wire
+  while (true) {
+    if (head_.chunked) {
+      const auto used = chunks.feed(buffer_, body_);
+      if (!used) co_return stop_with(used.error());
+      buffer_.erase(0, *used);
+      taken += *used;
+    } else {
+      const std::size_t n = std::min<std::size_t>(buffer_.size(), length - body_.size());
+      body_.append(buffer_, 0, n);
+      buffer_.erase(0, n);
+      taken += n;
+    }
+    core_.bodies_bytes += body_.size() - body_counted_;
+    body_counted_ = body_.size();
+    if (core_.bodies_bytes > core_.options.limits.bodies_bytes_max)
+      co_return stop_with({503, "bodies_bytes", "too many bodies at a time; try later"});
+    if (head_.chunked ? chunks.done() : body_.size() == length) co_return Step::go_on;
+    extend(taken);
+    const bool more = co_await receive();
+    if (more) continue;
+    if (timed_out_) co_return stop_with({408, "body_timeout", "the body did not come in time"});
+    core_.count_refusal("body_cut");
+    co_return Step::closed;
+  }
+}
+
+asio::awaitable<bool> Session::answer_unrouted(std::string allowed) {
+  const bool unknown = allowed.empty();
+  refusal_ = unknown ? Refusal{404, "unknown_path", "there is nothing at this path"}
+                     : Refusal{405, "wrong_method", head_.method + " is not for this path; it takes " + allowed};
+  const bool short_body = !head_.chunked && !head_.expects_continue && head_.content_length.value_or(0) <= discard_bytes_max;
+  const Refusal shown = refusal_;
+  AnswerStyle style;
+  style.keep_alive = head_.keep_alive && short_body && !last_;
+  style.head_only = head_.method == "HEAD";
+  if (short_body) {
+    const Step step = co_await read_body(discard_bytes_max);
+    if (step == Step::refused) co_await refuse();
+    if (step != Step::go_on) co_return false;
+  }
+  core_.count_request("unmatched", shown.status);
+  http::Response response = refusal_response(shown);
+  if (!unknown) response.with("Allow", allowed);
+  std::string bytes = serialise(std::move(response), style, core_.clock.now_ns() / 1'000'000'000);
+  const bool sent = co_await send(std::move(bytes));
+  co_return sent && style.keep_alive;
+}
+
+asio::awaitable<bool> Session::answer_by(const http::Route* route, http::Request request) {
+  Task task;
+  task.style.keep_alive = head_.keep_alive && !last_;
+  task.style.head_only = request.method == "HEAD";
+  task.style.accepts_gzip = accepts_gzip(request.header("accept-encoding"));
+  task.request = std::move(request);
+  task.route = route;
+  task.began = since_;
+  Core& core = core_;
+  task.done = [this, &core](Answer answer) {
+    asio::post(core.io, [this, answer = std::move(answer)]() mutable {
+      answer_ = std::move(answer);
+      answered_.expires_at(Steady::min());  // wakes the coroutine, whether it waits already or not
+    });
+  };
+  answered_.expires_at(Steady::max());
+  enter(State::working, Steady::max());
+  const AnswerStyle style = task.style;
+  if (core_.lanes.submit(task)) {
+    (void)co_await answered_.async_wait(as_result);
+  } else {
+    core_.count_refusal("queue_full");
+    answer_.status = 503;
+    answer_.keep_alive = style.keep_alive;
+    answer_.bytes = serialise(refusal_response({503, "queue_full", "too many requests are waiting; try later"}), style,
+                              core_.clock.now_ns() / 1'000'000'000);
+  }
+  core_.count_request(route->pattern, answer_.status);
+  const bool keep_alive = answer_.keep_alive && !last_;
+  std::string bytes = std::move(answer_.bytes);
+  const bool sent = co_await send(std::move(bytes));
+  co_return sent && keep_alive;
+}
+
+asio::awaitable<bool> Session::serve_one() {
+  Step step = co_await read_head();
+  if (step == Step::refused) co_await refuse();
+  if (step != Step::go_on) co_return false;
+  const Steady began = core_.clock.steady();
+  auto target = parse_target(head_.target);
+  if (!target) {
+    refusal_ = std::move(target.error());
+    co_await refuse();
+    co_return false;
+  }
+  Router::Match match = core_.router.match(head_.method, target->segments);
+  if (match.route == nullptr) {
+    std::string allowed = std::move(match.allowed);
+    const bool go_on = co_await answer_unrouted(std::move(allowed));
+    co_return go_on;
+  }
+  step = co_await read_body(match.route->body_bytes_max);
+  if (step == Step::refused) co_await refuse();
+  if (step != Step::go_on) co_return false;
+
+  boost::system::error_code ignored;
+  const auto endpoint = socket_.remote_endpoint(ignored);
+  http::Request request;
+  request.method = std::move(head_.method);
+  request.path = target->path();
+  request.query = std::move(target->query);
+  request.headers = std::move(head_.headers);
+  request.body = std::move(body_);
+  request.path_values = std::move(match.path_values);
+  request.remote = (peer_.is_v6() ? "[" + peer_.to_string() + "]" : peer_.to_string()) + ":" + std::to_string(endpoint.port());
+  since_ = began;
+  const bool go_on = co_await answer_by(match.route, std::move(request));
+  co_return go_on;
+}
+
+asio::awaitable<void> Session::run() {
+  bool go_on = true;
+  while (go_on) {
+    go_on = co_await serve_one();
+    core_.bodies_bytes -= body_counted_;
+    body_counted_ = 0;
+    std::string().swap(body_);
+    if (last_) break;
+    enter(State::idle, core_.clock.steady() + core_.options.limits.idle_timeout);
+  }
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
+}
+
+}  // namespace plumbline::runtime

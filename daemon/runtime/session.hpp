@@ -1,0 +1,68 @@
+// One connection from its first byte to its last, as a coroutine on the loop.
+#pragma once
+
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "daemon/runtime/core.hpp"
+#include "daemon/runtime/head.hpp"
+#include "daemon/runtime/target.hpp"
+
+namespace plumbline::runtime {
+
+// Threads: the loop's only.
+// Owns: the socket. Borrows: core.
+// Lives in core.sessions until run() has ended; run() does not end while a worker still holds its request.
+class Session {
+ public:
+  enum class State { idle, head, body, working, writing };
+
+  Session(Core& core, boost::asio::ip::tcp::socket socket, boost::asio::ip::address peer);
+  boost::asio::awaitable<void> run();
+
+  State state() const { return state_; }
+  Steady since() const { return since_; }  // the state's begin
+  const boost::asio::ip::address& peer() const { return peer_; }
+  // Ends what waits on the socket when its time is over.
+  void check_deadline(Steady now);
+  // Ends the connection, whatever it does.
+  void cut();
+  bool is_cut() const { return !socket_.is_open(); }
+  // Ends it now when idle, else after the answer that is under way.
+  void finish();
+
+ private:
+  enum class Step { go_on, refused, closed };
+
+  boost::asio::awaitable<bool> serve_one();
+  boost::asio::awaitable<Step> read_head();
+  boost::asio::awaitable<Step> read_body(std::size_t body_max);
+  boost::asio::awaitable<bool> answer_unrouted(std::string allowed);
+  boost::asio::awaitable<bool> answer_by(const http::Route* route, http::Request request);
+  boost::asio::awaitable<bool> receive();
+  boost::asio::awaitable<bool> send(std::string bytes);
+  // Sends the refusal and closes so that the client can still read it.
+  boost::asio::awaitable<void> refuse();
+  void enter(State state, Steady deadline);
+  void extend(std::size_t bytes_moved);
+  Step stop_with(Refusal refusal);
+
+  Core& core_;
+  boost::asio::ip::tcp::socket socket_;
+  const boost::asio::ip::address peer_;
+  boost::asio::steady_timer answered_;
+  State state_ = State::idle;
+  Steady since_, deadline_;
+  bool timed_out_ = false, last_ = false;
+  std::string buffer_;  // received and not used yet
+  Head head_;
+  std::string body_;
+  std::size_t body_counted_ = 0;  // of it, in core_.bodies_bytes
+  Refusal refusal_;
+  Answer answer_;
+};
+
+}  // namespace plumbline::runtime
