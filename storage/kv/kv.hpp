@@ -83,7 +83,8 @@ class Kv {
   using Visitor = std::function<bool(std::string_view key, std::string_view value)>;
   virtual Status scan(Family family, std::string_view from, std::string_view to, const Visitor& visit,
                       bool reverse = false) const = 0;
-  virtual std::unique_ptr<Cursor> cursor(Family family) const = 0;
+  // By default a walk in pages of scan().
+  virtual std::unique_ptr<Cursor> cursor(Family family) const;
   // Drops whole files inside [from, to), then the rest by a range tombstone.
   virtual Status drop_range(Family family, std::string_view from, std::string_view to) = 0;
   virtual Status flush() = 0;

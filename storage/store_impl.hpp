@@ -1,0 +1,114 @@
+// The Store over RocksDB: it orders writes into the journal, drives both engines and owns the data directory.
+//
+//   write():  gate -> shared lock -> ids -> journal record (one atomic batch) -> heads -> unlock
+//   seal():   exclusive lock for the swap of the heads only; then chunks, blocks and the journal trim in one atomic batch
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "daemon/base/mutex.hpp"
+#include "storage/events/event_engine.hpp"
+#include "storage/kv/kv.hpp"
+#include "storage/series/series_engine.hpp"
+#include "storage/storage.hpp"
+#include "storage/store_clock_guard.hpp"
+#include "storage/store_syncer.hpp"
+
+namespace plumbline::storage {
+
+class KvStore final : public Store {
+ public:
+  KvStore(Options options, Clock& clock, Log& log, Registry& registry);
+  ~KvStore() override;
+  Status open();
+
+  Result<WriteReceipt> write(WriteBatch batch) override;
+
+  Status select(const SeriesQuery& query, const SeriesVisitor& visit) const override;
+  Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
+                                     std::size_t limit) const override;
+  Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
+                                               TimeRange range) const override;
+  Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
+                                                TimeRange range) const override;
+  Result<std::vector<MetricMetadata>> metadata(std::string_view metric) const override;
+  Status scan(const EventQuery& query, const BlockVisitor& visit) const override;
+  Result<std::vector<Labels>> streams(EventKind kind, const Matchers& matchers, TimeRange range_ns) const override;
+  Result<std::vector<std::optional<model::LateLabel>>> late_labels(
+      std::string_view model, std::span<const std::string> prediction_ids) const override;
+
+  Result<std::optional<std::string>> get(std::string_view key) const override;
+  Status put(std::vector<StatePut> puts) override;
+  Status list(std::string_view prefix,
+              const std::function<bool(std::string_view key, std::string_view value)>& visit) const override;
+
+  Status maintain() override;
+  Status seal() override;
+  Status close() override;
+  Stats stats() const override;
+
+ private:
+  Status check_format();
+  Status load_positions();
+  Status replay();
+  Status load_metadata();
+  // Takes out what is too old or too new; says which and why.
+  void refuse(WriteBatch& batch, WriteReceipt& receipt) const;
+  // The metadata that says something new.
+  std::vector<MetricMetadata> changed_metadata(std::vector<MetricMetadata> metadata) const;
+  Result<WriteReceipt> journal(WriteBatch batch, WriteReceipt receipt);
+  kv::Sync sync() const {
+    return options_.journal_sync.policy == SyncPolicy::always ? kv::Sync::yes : kv::Sync::no;
+  }
+  Status alive() const PLUMBLINE_REQUIRES_SHARED(alive_mutex_);
+  void note_first_write();
+  bool seal_due() const;
+  Status seal_once() PLUMBLINE_REQUIRES(upkeep_mutex_);
+  Status commit_frozen() PLUMBLINE_REQUIRES(upkeep_mutex_);
+  Status retain() PLUMBLINE_REQUIRES(upkeep_mutex_);
+  void refresh_meters();
+
+  const Options options_;
+  Clock& clock_;
+  Log& log_;
+  Registry& registry_;
+
+  std::unique_ptr<kv::Kv> kv_;  // destroyed after the engines that borrow it
+  std::unique_ptr<series::SeriesEngine> series_;
+  std::unique_ptr<events::EventEngine> events_;
+  std::unique_ptr<Syncer> syncer_;
+
+  // Held shared by every call; exclusively by close() only.
+  mutable SharedMutex alive_mutex_;
+  std::atomic<bool> closed_{false};
+
+  // Writers hold heads_mutex_ shared from their sequence number to the heads; a swap of the heads takes it exclusively, so
+  // that the trim position lies between records. A reader-preferring lock would starve the swap: everybody passes the gate
+  // first, and the swap waits inside of it.
+  Mutex gate_mutex_;
+  SharedMutex heads_mutex_;
+  std::atomic<std::uint64_t> sequence_{0};       // the last record's
+  std::atomic<std::uint64_t> journal_bytes_{0};  // behind the trim position
+  std::atomic<std::int64_t> first_write_ns_{0};  // steady clock; 0: the active heads are empty
+
+  Mutex upkeep_mutex_;  // seal, retention, close
+  ClockGuard clock_guard_ PLUMBLINE_GUARDED_BY(upkeep_mutex_);
+  bool frozen_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = false;  // heads wait for their commit (the first try may fail)
+  std::uint64_t frozen_sequence_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;  // the last record in the frozen heads
+  std::uint64_t frozen_journal_bytes_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;
+  std::uint64_t trimmed_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;  // records up to here are in sealed blocks
+  std::uint64_t sealed_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;   // the last seal's number
+
+  mutable SharedMutex metadata_mutex_;
+  std::map<std::string, MetricMetadata, std::less<>> metadata_ PLUMBLINE_GUARDED_BY(metadata_mutex_);
+
+  Counter& samples_total_;
+  Counter& rows_total_;
+  Counter& labels_total_;
+  Histogram& seal_seconds_;
+  Counter& seal_failures_;
+};
+
+}  // namespace plumbline::storage

@@ -1,0 +1,168 @@
+// Opening: format check, index, journal replay. And the way out.
+#include <charconv>
+
+#include "storage/store_impl.hpp"
+#include "storage/store_journal.hpp"
+#include "storage/store_keys.hpp"
+
+namespace plumbline::storage {
+
+Result<std::unique_ptr<Store>> Store::open(Options options, Clock& clock, Log& log, Registry& registry) {
+  auto store = std::make_unique<KvStore>(std::move(options), clock, log, registry);
+  PLUMBLINE_CHECK_OK(store->open());
+  return store;
+}
+
+KvStore::KvStore(Options options, Clock& clock, Log& log, Registry& registry)
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      registry_(registry),
+      samples_total_(registry.counter("plumbline_store_samples_total", "Samples stored.")),
+      rows_total_(registry.counter("plumbline_store_rows_total", "Rows stored.")),
+      labels_total_(registry.counter("plumbline_store_labels_total", "Late labels stored.")),
+      seal_seconds_(registry.histogram("plumbline_store_seal_seconds", "How long sealing the head took.")),
+      seal_failures_(registry.counter("plumbline_store_seal_failures_total",
+                                      "Seals that failed; the head stays and the next upkeep tries again.")) {
+  closed_ = true;  // until open() succeeds: a store that failed half way must not seal what it has
+}
+
+KvStore::~KvStore() {
+  if (auto status = close(); !status)
+    log_.error("closing the store failed; the journal has everything", {{"error", status.error().message}});
+}
+
+Status KvStore::open() {
+  PLUMBLINE_TRY(kv_, kv::Kv::open({options_.path, options_.block_cache_bytes, options_.file_system}, log_, registry_));
+  PLUMBLINE_CHECK_OK(check_format());
+  series_ = std::make_unique<series::SeriesEngine>(*kv_, log_, registry_);
+  events_ = std::make_unique<events::EventEngine>(*kv_, log_, registry_);
+  PLUMBLINE_CHECK_OK(load_positions());
+  PLUMBLINE_CHECK_OK(load_metadata());
+  PLUMBLINE_CHECK_OK(replay());
+  if (options_.journal_sync.policy == SyncPolicy::interval)
+    syncer_ = std::make_unique<Syncer>(*kv_, options_.journal_sync.interval, log_, registry_);
+  closed_ = false;
+  return {};
+}
+
+Status KvStore::check_format() {
+  PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, format_key()));
+  if (!stored) {
+    // Every store gets its format before anything else: without it this is a fresh one, or not one of ours.
+    bool empty = true;
+    PLUMBLINE_CHECK_OK(kv_->scan(kv::Family::journal, "", "", [&](std::string_view, std::string_view) {
+      empty = false;
+      return false;
+    }));
+    if (!empty) return fail(Code::corrupt, options_.path + ": the format version is missing beside a journal");
+    kv::Batch batch;
+    batch.put(kv::Family::meta, format_key(), std::to_string(format_version));
+    return kv_->write(std::move(batch), kv::Sync::yes);
+  }
+  int version = 0;
+  const auto [end, error] = std::from_chars(stored->data(), stored->data() + stored->size(), version);
+  if (error != std::errc() || end != stored->data() + stored->size() || version < 1)
+    return fail(Code::corrupt, options_.path + ": the format version does not read as a number");
+  if (version > format_version)
+    return fail(Code::unsupported, options_.path + " has format " + *stored + ", this Plumbline reads up to format " +
+                                       std::to_string(format_version) +
+                                       ": start the newer Plumbline that wrote it, or give another data directory");
+  return {};
+}
+
+Status KvStore::load_positions() {
+  Lock lock(upkeep_mutex_);
+  PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, positions_key()));
+  if (stored) {
+    ByteReader in(*stored);
+    trimmed_ = in.le64();
+    sealed_ = in.le64();
+    if (!in.ok() || !in.done()) return fail(Code::corrupt, options_.path + ": the trim position does not decode");
+  }
+  sequence_ = trimmed_;
+  return series_->load(sealed_);
+}
+
+Status KvStore::load_metadata() {
+  Status damage;
+  const std::string prefix = metadata_prefix();
+  WriteLock lock(metadata_mutex_);
+  std::map<std::string, MetricMetadata, std::less<>>& all = metadata_;
+  PLUMBLINE_CHECK_OK(
+      kv_->scan(kv::Family::meta, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
+        ByteReader in(value);
+        const std::uint8_t version = in.u8();
+        MetricMetadata m;
+        m.metric = key.substr(prefix.size());
+        m.type = in.sized();
+        m.help = in.sized();
+        m.unit = in.sized();
+        if (!in.ok() || version != metadata_version) {
+          damage = fail(Code::corrupt, options_.path + ": metadata of " + m.metric + " does not decode");
+          return false;
+        }
+        const std::string name = m.metric;
+        all[name] = std::move(m);
+        return true;
+      }));
+  return damage;
+}
+
+Status KvStore::replay() {
+  const Steady start = clock_.steady();
+  Status damage;
+  std::uint64_t records = 0;
+  std::uint64_t samples = 0;
+  std::uint64_t rows = 0;
+  const auto apply = [&](std::uint64_t sequence, std::string_view value) -> Status {
+    PLUMBLINE_TRY(const JournalRecord record, decode_journal(sequence, value));
+    for (const JournalSeries& s : record.series) {
+      const series::EntryPtr entry = series_->entry(s.id);
+      if (!entry)
+        return fail(Code::corrupt, "it names series " + std::to_string(s.id) + ", which the series index lacks");
+      entry->touched = sequence;
+      series_->append(entry, s.samples);
+      samples += s.samples.size();
+    }
+    for (const model::StreamRows& stream : record.events) rows += stream.rows.size();
+    events_->append(record.events, record.labels);
+    journal_bytes_.fetch_add(value.size());
+    return {};
+  };
+  const std::uint64_t from = sequence_ + 1;
+  PLUMBLINE_CHECK_OK(kv_->scan(kv::Family::journal, journal_key(from), "", [&](std::string_view key, std::string_view value) {
+    ByteReader in(key);
+    const std::uint64_t sequence = in.be64();
+    damage = in.ok() && in.done() ? apply(sequence, value) : fail(Code::corrupt, "its key is not 8 bytes");
+    if (!damage) damage = fail(damage.error().in(options_.path + ": journal record " + std::to_string(sequence)));
+    sequence_ = sequence;
+    ++records;
+    return damage.has_value();
+  }));
+  PLUMBLINE_CHECK_OK(damage);
+  if (records > 0) {
+    note_first_write();
+    const auto took = std::chrono::duration<double>(clock_.steady() - start).count();
+    log_.info("journal replayed",
+              {{"records", records}, {"samples", samples}, {"rows", rows}, {"seconds", took}});
+  }
+  return {};
+}
+
+Status KvStore::alive() const {
+  if (closed_.load(std::memory_order_acquire)) return fail(Code::unavailable, "the store is closed");
+  return {};
+}
+
+Status KvStore::close() {
+  if (closed_.exchange(true)) return {};
+  WriteLock alive_lock(alive_mutex_);  // waits for every call that is under way
+  Lock upkeep(upkeep_mutex_);
+  syncer_.reset();
+  Status sealed = seal_once();
+  Status closed = kv_->close();
+  return sealed ? closed : sealed;
+}
+
+}  // namespace plumbline::storage

@@ -1,0 +1,35 @@
+// Makes the journal durable every interval (JournalSync::interval): one fsync for whatever was written meanwhile.
+#pragma once
+
+#include <atomic>
+#include <thread>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/base/meters.hpp"
+#include "daemon/base/mutex.hpp"
+#include "storage/kv/kv.hpp"
+
+namespace plumbline::storage {
+
+// Threads: one of its own. wrote() from any. Borrows: kv, log, registry.
+class Syncer {
+ public:
+  Syncer(kv::Kv& kv, Millis interval, Log& log, Registry& registry);
+  ~Syncer();  // stops; the caller syncs or closes the journal after it
+  void wrote() { dirty_.store(true, std::memory_order_release); }
+
+ private:
+  void run();
+  kv::Kv& kv_;
+  const Millis interval_;
+  Log& log_;
+  Counter& failures_;
+  std::atomic<bool> dirty_{false};
+  Mutex mutex_;
+  Condition wake_;
+  bool stop_ PLUMBLINE_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace plumbline::storage

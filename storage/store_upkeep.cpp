@@ -1,0 +1,127 @@
+// Sealing, retention and self-metrics: what upkeep does behind the writers' backs.
+#include "storage/store_impl.hpp"
+#include "storage/store_keys.hpp"
+
+namespace plumbline::storage {
+
+namespace {
+// A journal this long is replayed in seconds; a head of constant series may stay small for hours while it grows.
+constexpr std::uint64_t journal_bytes_max = 512ull << 20;
+}  // namespace
+
+bool KvStore::seal_due() const {
+  if (series_->head_bytes() + events_->head_bytes() >= options_.head_bytes_max) return true;
+  if (journal_bytes_.load() >= journal_bytes_max) return true;
+  const std::int64_t first = first_write_ns_.load();
+  if (first == 0) return false;
+  const Steady since{std::chrono::nanoseconds(first)};
+  return clock_.steady() - since >= options_.head_age_max;
+}
+
+Status KvStore::maintain() {
+  ReadLock alive_lock(alive_mutex_);
+  PLUMBLINE_CHECK_OK(alive());
+  Lock upkeep(upkeep_mutex_);
+  Status sealed;
+  if (frozen_ || seal_due()) sealed = seal_once();
+  Status retained = retain();
+  refresh_meters();
+  return sealed ? retained : sealed;
+}
+
+Status KvStore::seal() {
+  ReadLock alive_lock(alive_mutex_);
+  PLUMBLINE_CHECK_OK(alive());
+  Lock upkeep(upkeep_mutex_);
+  return seal_once();
+}
+
+Status KvStore::seal_once() {
+  if (frozen_) PLUMBLINE_CHECK_OK(commit_frozen());  // an earlier seal whose commit failed
+  if (sequence_.load() == trimmed_) return {};
+  {
+    Lock gate(gate_mutex_);
+    WriteLock heads(heads_mutex_);
+    series_->freeze();
+    events_->freeze(sealed_ + 1);
+    frozen_sequence_ = sequence_;
+    frozen_journal_bytes_ = journal_bytes_;
+    first_write_ns_ = 0;
+    frozen_ = true;
+  }
+  return commit_frozen();
+}
+
+Status KvStore::commit_frozen() {
+  const Steady start = clock_.steady();
+  kv::Batch batch;
+  const auto build = [&]() -> Status {
+    PLUMBLINE_CHECK_OK(series_->seal(batch));
+    PLUMBLINE_CHECK_OK(events_->seal(batch));
+    ByteWriter positions;
+    positions.le64(frozen_sequence_);
+    positions.le64(sealed_ + 1);
+    batch.put(kv::Family::meta, positions_key(), positions.str());
+    // Synced whatever the journal's policy is: the records behind it are about to go.
+    return kv_->write(std::move(batch), kv::Sync::yes);
+  };
+  if (auto status = build(); !status) {
+    seal_failures_.add();
+    return fail(status.error().in("sealing the head"));
+  }
+  series_->thaw();
+  events_->thaw();
+  frozen_ = false;
+  ++sealed_;
+  trimmed_ = frozen_sequence_;
+  journal_bytes_.fetch_sub(frozen_journal_bytes_);
+  seal_seconds_.observe(std::chrono::duration<double>(clock_.steady() - start).count());
+  // The position above is what trims; this only gives the space back, and a crash before it leaves records that replay
+  // passes over.
+  if (auto status = kv_->drop_range(kv::Family::journal, journal_key(0), journal_key(trimmed_ + 1)); !status)
+    log_.warn("the trimmed journal still takes space", {{"error", status.error().message}});
+  return {};
+}
+
+Status KvStore::retain() {
+  const std::int64_t now_ns = clock_.now_ns();
+  if (!clock_guard_.trust(now_ns, clock_.steady())) return {};
+  const std::int64_t now_ms = now_ns / 1'000'000;
+  PLUMBLINE_TRY(const bool dropped, series_->retain(now_ms - options_.retention_series.count()));
+  PLUMBLINE_CHECK_OK(events_->retain(now_ns - options_.retention_events.count() * 1'000'000));
+  if (!dropped) return {};
+  Lock gate(gate_mutex_);
+  WriteLock heads(heads_mutex_);
+  return series_->forget(trimmed_);
+}
+
+void KvStore::refresh_meters() {
+  const auto set = [this](const char* name, const char* help, double value) { registry_.gauge(name, help).set(value); };
+  set("plumbline_store_series_active", "Series that wrote since the last seal.",
+      static_cast<double>(series_->active_series()));
+  set("plumbline_store_series", "Series in the index.", static_cast<double>(series_->total_series()));
+  set("plumbline_store_head_bytes", "Memory of the open heads.",
+      static_cast<double>(series_->head_bytes() + events_->head_bytes()));
+  set("plumbline_store_head_samples", "Samples in the open heads.", static_cast<double>(series_->head_samples()));
+  set("plumbline_store_head_rows", "Rows in the open heads.", static_cast<double>(events_->head_rows()));
+  set("plumbline_store_journal_bytes", "Journal that a restart replays.", static_cast<double>(journal_bytes_.load()));
+  set("plumbline_store_disk_bytes", "Files of the data directory.", static_cast<double>(kv_->disk_bytes()));
+}
+
+Stats KvStore::stats() const {
+  Stats out;
+  ReadLock alive_lock(alive_mutex_);
+  if (!alive()) return out;
+  out.series_active = series_->active_series();
+  out.series_total = series_->total_series();
+  out.head_bytes = series_->head_bytes() + events_->head_bytes();
+  out.head_samples = series_->head_samples();
+  out.head_rows = events_->head_rows();
+  out.disk_bytes = kv_->disk_bytes();
+  out.journal_sequence = sequence_;
+  out.time_min_ms = series_->time_min();
+  out.time_max_ms = series_->time_max();
+  return out;
+}
+
+}  // namespace plumbline::storage
