@@ -1,0 +1,195 @@
+// Binary operators on vectors. Series are matched once by their signature; values are then combined step by step.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "query/promql/binary_operators.hpp"
+#include "query/promql/evaluator.hpp"
+
+namespace plumbline::query::promql {
+
+namespace {
+
+bool drops_name(Tok op) { return !is_comparison(op) && !is_set_operator(op); }
+
+Labels signature(const Labels& labels, const Matching& m) {
+  return m.on ? keep_labels(labels, m.labels) : drop_labels(labels, m.labels, true);
+}
+
+// Columns of both sides with one signature, as indexes.
+struct Match {
+  std::vector<std::size_t> many, one;
+};
+
+std::vector<std::uint8_t> any_present(const Columns& columns, std::size_t count) {
+  std::vector<std::uint8_t> out(count);
+  for (const Column& c : columns)
+    for (std::size_t i = 0; i < count; ++i) out[i] |= c.present[i];
+  return out;
+}
+
+// Labels of a result whose value comes from `many` matched with `one`.
+Labels result_labels(const Binary& b, const Labels& many, const Labels& one) {
+  const Matching& m = b.matching;
+  Labels out = drops_name(b.op) || b.return_bool ? many.without(model::metric_name_label) : many;
+  if (m.card == Card::one_to_one) return m.on ? keep_labels(out, m.labels) : drop_labels(out, m.labels, false);
+  for (const std::string& name : m.include) out = out.with(name, one.get(name));
+  return out;
+}
+
+}  // namespace
+
+Result<Columns> Evaluator::binary(const Binary& b, const Grid& grid) {
+  if (b.op == Tok::trim_upper || b.op == Tok::trim_lower)
+    return fail(Code::unsupported, fmt::format("operator \"{}\" needs native histograms, which are not supported",
+                                               spelling(b.op)));
+  if (type_of(b) == Type::scalar) {
+    PLUMBLINE_TRY(Scalars v, scalar(b, grid));
+    Column c(Labels{}, grid.count);
+    c.values = std::move(v);
+    c.present.assign(grid.count, 1);
+    Columns out;
+    out.push_back(std::move(c));
+    return out;
+  }
+  if (is_set_operator(b.op)) return set_operation(b, grid);
+  if (type_of(*b.left) == Type::vector && type_of(*b.right) == Type::vector) return vector_vector(b, grid);
+  return vector_scalar(b, grid);
+}
+
+Result<Columns> Evaluator::vector_scalar(const Binary& b, const Grid& grid) {
+  const bool scalar_left = type_of(*b.left) == Type::scalar;
+  PLUMBLINE_TRY(const Scalars s, scalar(scalar_left ? *b.left : *b.right, grid));
+  PLUMBLINE_TRY(Columns columns, collect(scalar_left ? *b.right : *b.left, grid));
+  for (Column& c : columns) {
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      if (!c.present[i]) continue;
+      const double v = c.values[i];
+      const Outcome o = scalar_left ? apply_operator(b.op, s[i], v) : apply_operator(b.op, v, s[i]);
+      if (!is_comparison(b.op)) c.values[i] = o.value;
+      else if (b.return_bool) c.values[i] = o.keep ? 1 : 0;
+      else c.present[i] = o.keep;  // the vector's own value stays, on whichever side it stood
+    }
+    if (drops_name(b.op) || b.return_bool) c.labels = c.labels.without(model::metric_name_label);
+  }
+  if (drops_name(b.op) || b.return_bool) return merged(std::move(columns));
+  return columns;
+}
+
+Result<Columns> Evaluator::set_operation(const Binary& b, const Grid& grid) {
+  PLUMBLINE_TRY(Columns left, collect(*b.left, grid));
+  PLUMBLINE_TRY(Columns right, collect(*b.right, grid));
+  // For each signature of the deciding side: at which steps it is there.
+  const bool is_or = b.op == Tok::lor;
+  const Columns& deciding = is_or ? left : right;
+  std::unordered_map<Labels, std::vector<std::uint8_t>, model::LabelsHash> there;
+  for (const Column& c : deciding) {
+    auto& mask = there[signature(c.labels, b.matching)];
+    mask.resize(grid.count);
+    for (std::size_t i = 0; i < grid.count; ++i) mask[i] |= c.present[i];
+  }
+  Columns& filtered = is_or ? right : left;
+  for (Column& c : filtered) {
+    const auto found = there.find(signature(c.labels, b.matching));
+    const bool keep_if_there = b.op == Tok::land;
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      const bool is_there = found != there.end() && found->second[i];
+      if (is_there != keep_if_there) c.present[i] = 0;
+    }
+  }
+  if (!is_or) {
+    release(right);
+    return left;
+  }
+  std::ranges::move(right, std::back_inserter(left));
+  return merged(std::move(left));
+}
+
+Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
+  const Matching& m = b.matching;
+  PLUMBLINE_TRY(const Columns left, collect(*b.left, grid));
+  PLUMBLINE_TRY(const Columns right, collect(*b.right, grid));
+  const bool swapped = m.card == Card::one_to_many;
+  const Columns& many = swapped ? right : left;
+  const Columns& one = swapped ? left : right;
+
+  std::unordered_map<Labels, Match, model::LabelsHash> matches;
+  for (std::size_t i = 0; i < many.size(); ++i) matches[signature(many[i].labels, m)].many.push_back(i);
+  for (std::size_t i = 0; i < one.size(); ++i) matches[signature(one[i].labels, m)].one.push_back(i);
+
+  // Nothing is matched, and so nothing can be wrong, at steps where a side is empty.
+  std::vector<std::uint8_t> live = any_present(many, grid.count);
+  const std::vector<std::uint8_t> one_live = any_present(one, grid.count);
+  for (std::size_t i = 0; i < grid.count; ++i) live[i] &= one_live[i];
+
+  for (const auto& [sig, match] : matches) {
+    if (match.one.size() < 2) continue;
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      if (!live[i]) continue;
+      const Column* first = nullptr;
+      for (const std::size_t o : match.one) {
+        if (!one[o].present[i]) continue;
+        if (first != nullptr)
+          return execution_error(fmt::format(
+              "found duplicate series for the match group {} on the {} hand-side of the operation: [{}, {}];"
+              "many-to-many matching not allowed: matching labels must be unique on one side",
+              braces(m.on ? sig : drop_labels(one[o].labels, m.labels, true)), swapped ? "left" : "right",
+              braces(one[o].labels), braces(first->labels)));
+        first = &one[o];
+      }
+    }
+  }
+
+  LabelIndex index;
+  Columns out;
+  std::set<std::pair<Labels, std::size_t>> grouped;  // of one match: labels and step already written
+  std::vector<std::uint8_t> written;
+  std::size_t done = 0;
+  for (const auto& [sig, match] : matches) {
+    if (match.many.empty() || match.one.empty()) continue;
+    written.assign(grid.count, 0);
+    grouped.clear();
+    const bool check_groups = match.many.size() > 1 && m.card != Card::one_to_one;
+    for (const std::size_t k : match.many) {
+      if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
+      for (const std::size_t o : match.one) {
+        const Labels labels = result_labels(b, many[k].labels, one[o].labels);
+        std::size_t at = out.size();  // not made before it has a value
+        for (std::size_t i = 0; i < grid.count; ++i) {
+          if (!many[k].present[i] || !one[o].present[i]) continue;
+          const double l = swapped ? one[o].values[i] : many[k].values[i];
+          const double r = swapped ? many[k].values[i] : one[o].values[i];
+          Outcome result = apply_operator(b.op, l, r);
+          if (b.return_bool) result = {result.keep ? 1.0 : 0.0, true};
+          if (!result.keep) continue;
+          if (m.card == Card::one_to_one) {
+            if (written[i])
+              return execution_error("multiple matches for labels: many-to-one matching must be explicit "
+                                     "(group_left/group_right)");
+            written[i] = 1;
+          } else if (check_groups && !grouped.emplace(labels, i).second) {
+            return execution_error("multiple matches for labels: grouping labels must ensure unique matches");
+          }
+          if (at == out.size()) {
+            const auto [found, fresh] = index.try_emplace(labels, out.size());
+            at = found->second;
+            if (fresh) {
+              PLUMBLINE_CHECK_OK(charge(grid.count));
+              out.emplace_back(labels, grid.count);
+            }
+          }
+          if (out[at].present[i]) return execution_error(std::string(same_labelset));
+          out[at].set(i, result.value);
+        }
+      }
+    }
+  }
+  release(left);
+  release(right);
+  // Matching went through a hash table; the answer has the order of its left side.
+  std::ranges::sort(out, {}, &Column::labels);
+  return out;
+}
+
+}  // namespace plumbline::query::promql

@@ -1,0 +1,426 @@
+// Function calls: range functions over windows, and functions of instant vectors.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include "query/promql/evaluator.hpp"
+#include "query/promql/numbers.hpp"
+#include "query/promql/range_functions.hpp"
+
+namespace plumbline::query::promql {
+
+namespace {
+
+double rounded(double v, double to) {
+  const double inverse = 1 / to;  // dividing by it loses less than multiplying by `to`
+  return std::floor(v * inverse + 0.5) / inverse;
+}
+
+// Calendar fields of Unix seconds in UTC; what is no time stays NaN.
+double calendar(Fn fn, double t) {
+  using namespace std::chrono;
+  if (!(std::fabs(t) < 1e12)) return nan_value;  // year 33658
+  const sys_seconds time{seconds(static_cast<std::int64_t>(t))};
+  const sys_days day = floor<days>(time);
+  const year_month_day date{day};
+  const hh_mm_ss clock{time - day};
+  switch (fn) {
+    case Fn::day_of_month: return static_cast<double>(static_cast<unsigned>(date.day()));
+    case Fn::day_of_week: return weekday(day).c_encoding();
+    case Fn::day_of_year: return static_cast<double>((day - sys_days(date.year() / January / 1)).count() + 1);
+    case Fn::days_in_month:
+      return static_cast<double>(static_cast<unsigned>((date.year() / date.month() / last).day()));
+    case Fn::hour: return static_cast<double>(clock.hours().count());
+    case Fn::minute: return static_cast<double>(clock.minutes().count());
+    case Fn::month: return static_cast<double>(static_cast<unsigned>(date.month()));
+    default: return static_cast<int>(date.year());
+  }
+}
+
+bool is_calendar(Fn fn) {
+  switch (fn) {
+    case Fn::day_of_month:
+    case Fn::day_of_week:
+    case Fn::day_of_year:
+    case Fn::days_in_month:
+    case Fn::hour:
+    case Fn::minute:
+    case Fn::month:
+    case Fn::year: return true;
+    default: return false;
+  }
+}
+
+double math(Fn fn, double v) {
+  switch (fn) {
+    case Fn::abs: return std::fabs(v);
+    case Fn::ceil: return std::ceil(v);
+    case Fn::floor: return std::floor(v);
+    case Fn::exp: return std::exp(v);
+    case Fn::sqrt: return std::sqrt(v);
+    case Fn::ln: return std::log(v);
+    case Fn::log2: return std::log2(v);
+    case Fn::log10: return std::log10(v);
+    case Fn::sin: return std::sin(v);
+    case Fn::cos: return std::cos(v);
+    case Fn::tan: return std::tan(v);
+    case Fn::asin: return std::asin(v);
+    case Fn::acos: return std::acos(v);
+    case Fn::atan: return std::atan(v);
+    case Fn::sinh: return std::sinh(v);
+    case Fn::cosh: return std::cosh(v);
+    case Fn::tanh: return std::tanh(v);
+    case Fn::asinh: return std::asinh(v);
+    case Fn::acosh: return std::acosh(v);
+    case Fn::atanh: return std::atanh(v);
+    case Fn::rad: return v * std::numbers::pi / 180;
+    case Fn::deg: return v * 180 / std::numbers::pi;
+    case Fn::sgn: return v < 0 ? -1 : v > 0 ? 1 : v;
+    default: return v;
+  }
+}
+
+// The labels that absent() can know: those that one equality matcher alone speaks of.
+Labels absent_labels(const Expr& e) {
+  const Selector* s = e.kind == Kind::selector ? static_cast<const Selector*>(&e)
+                      : e.kind == Kind::matrix ? static_cast<const MatrixSelector&>(e).selector.get()
+                                               : nullptr;
+  Labels out;
+  if (s == nullptr) return out;
+  std::set<std::string> seen;
+  for (const model::Matcher& m : s->matchers) {
+    if (m.name() == model::metric_name_label) continue;
+    const bool first = m.op() == model::MatchOp::equal && seen.insert(m.name()).second;
+    out = first ? out.with(m.name(), m.value()) : out.without(m.name());
+  }
+  return out;
+}
+
+bool ends_like_counter(std::string_view name) {
+  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_bucket");
+}
+
+}  // namespace
+
+// -------------------------------------------------------------------------------------------------------- range vectors
+
+Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& sink) {
+  const Timing& timing = timings_.at(&e);
+  if (e.kind == Kind::matrix) {
+    std::vector<Sample> kept;
+    for (const LoadedSeries& series : sources_[timing.source].series) {
+      PLUMBLINE_CHECK_OK(tick());
+      if (!series.stale) {
+        PLUMBLINE_CHECK_OK(sink({series.labels, series.samples}));
+        continue;
+      }
+      kept.clear();
+      std::ranges::copy_if(series.samples, std::back_inserter(kept), [](const Sample& s) { return !model::is_stale(s.v); });
+      PLUMBLINE_CHECK_OK(sink({series.labels, kept}));
+    }
+    return {};
+  }
+  const Grid inner = subquery_grid(timing, grid);
+  if (inner.count == 0) return {};
+  // Steps alone, before any series: `x[10y:1ms]` must not get as far as allocating them.
+  PLUMBLINE_CHECK_OK(charge(inner.count));
+  held_ -= inner.count;
+  std::vector<Sample> samples;
+  return each(*static_cast<const Subquery&>(e).inner, inner, [&](Column&& c) -> Status {
+    samples.clear();
+    for (std::size_t i = 0; i < inner.count; ++i)
+      if (c.present[i]) samples.push_back({inner.at(i), c.values[i]});
+    held_ -= std::min<std::uint64_t>(held_, c.values.size());
+    return sink({c.labels, samples});
+  });
+}
+
+Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
+  const Fn fn = c.function->id;
+  const Expr* range = nullptr;
+  std::vector<Scalars> scalars;
+  for (const ExprPtr& a : c.arguments) {
+    if (type_of(*a) == Type::matrix) {
+      range = &unwrap(*a);
+      continue;
+    }
+    PLUMBLINE_TRY(Scalars s, scalar(*a, grid));
+    scalars.push_back(std::move(s));
+  }
+  if (fn == Fn::quantile_over_time) {
+    for (const double q : scalars[0])
+      if (!(q >= 0 && q <= 1)) {
+        warn(*c.arguments[0], fmt::format("quantile value should be between 0 and 1, got {}", format_float(q)));
+        break;
+      }
+  }
+  if (fn == Fn::double_exponential_smoothing)
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      if (!(scalars[0][i] > 0 && scalars[0][i] < 1))
+        return execution_error(fmt::format("invalid smoothing factor. Expected: 0 < sf < 1, got: {:f}", scalars[0][i]));
+      if (!(scalars[1][i] > 0 && scalars[1][i] < 1))
+        return execution_error(fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", scalars[1][i]));
+    }
+  const Timing& timing = timings_.at(range);
+  const bool counter = fn == Fn::rate || fn == Fn::increase;
+  LabelIndex seen;
+  return each_range(*range, grid, [&](const RangeSeries& series) -> Status {
+    const std::span<const Sample> samples = series.samples;
+    if (samples.empty()) return {};
+    const std::vector<std::size_t> resets = counter ? counter_resets(samples) : std::vector<std::size_t>{};
+    Column column(keeps_name(fn) ? series.labels : series.labels.without(model::metric_name_label), grid.count);
+    bool any = false;
+    std::size_t low = 0, high = 0, reset_low = 0, reset_high = 0;
+    Window w;
+    w.range = timing.range;
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      w.now = grid.at(i);
+      w.end = timing.reference(w.now);
+      // Windows only move forward, so both ends do too.
+      while (high < samples.size() && samples[high].t <= w.end) ++high;
+      while (low < high && samples[low].t <= w.end - w.range) ++low;
+      if (low == high) continue;
+      w.samples = samples.subspan(low, high - low);
+      if (counter) {
+        // A reset counts when both samples around it are inside.
+        while (reset_high < resets.size() && resets[reset_high] < high) ++reset_high;
+        while (reset_low < reset_high && resets[reset_low] <= low) ++reset_low;
+        w.resets = std::span(resets).subspan(reset_low, reset_high - reset_low);
+        w.first_index = low;
+      }
+      if (!scalars.empty()) w.p1 = scalars[0][i];
+      if (scalars.size() > 1) w.p2 = scalars[1][i];
+      double v = 0;
+      if (!evaluate_window(fn, w, v)) continue;
+      column.set(i, v);
+      any = true;
+    }
+    if (!any) return {};
+    if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
+    if (const std::string_view name = series.labels.metric(); counter && !name.empty() && !ends_like_counter(name))
+      inform(*c.arguments[0], fmt::format("metric might not be a counter, name does not end in "
+                                          "_total/_sum/_count/_bucket: {}", quote(name)));
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    return sink(std::move(column));
+  });
+}
+
+Result<Columns> Evaluator::absent(const Call& c, const Grid& grid) {
+  const Expr& argument = unwrap(*c.arguments[0]);
+  Column out(absent_labels(argument), grid.count);
+  out.values.assign(grid.count, 1);
+  out.present.assign(grid.count, 1);
+  if (c.function->id == Fn::absent) {
+    PLUMBLINE_CHECK_OK(each(argument, grid, [&](Column&& column) -> Status {
+      for (std::size_t i = 0; i < grid.count; ++i)
+        if (column.present[i]) out.present[i] = 0;
+      held_ -= std::min<std::uint64_t>(held_, column.values.size());
+      return {};
+    }));
+  } else {
+    const Timing& timing = timings_.at(&argument);
+    PLUMBLINE_CHECK_OK(each_range(argument, grid, [&](const RangeSeries& series) -> Status {
+      std::size_t high = 0;
+      for (std::size_t i = 0; i < grid.count; ++i) {
+        const std::int64_t end = timing.reference(grid.at(i));
+        while (high < series.samples.size() && series.samples[high].t <= end) ++high;
+        if (high > 0 && series.samples[high - 1].t > end - timing.range) out.present[i] = 0;
+      }
+      return {};
+    }));
+  }
+  Columns columns;
+  if (out.any()) {
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    columns.push_back(std::move(out));
+  }
+  return columns;
+}
+
+// ------------------------------------------------------------------------------------------------------ instant vectors
+
+Status Evaluator::call(const Call& c, const Grid& grid, const Sink& sink) {
+  const auto push = [&](Result<Columns> columns) -> Status {
+    if (!columns) return fail(std::move(columns).error());
+    for (Column& column : *columns) PLUMBLINE_CHECK_OK(sink(std::move(column)));
+    return {};
+  };
+  const Fn fn = c.function->id;
+  if (is_range_function(fn)) return range_call(c, grid, sink);
+  switch (fn) {
+    case Fn::absent:
+    case Fn::absent_over_time: return push(absent(c, grid));
+    case Fn::vector: {
+      PLUMBLINE_TRY(Scalars v, scalar(*c.arguments[0], grid));
+      PLUMBLINE_CHECK_OK(charge(grid.count));
+      Column column(Labels{}, 0);
+      column.values = std::move(v);
+      column.present.assign(grid.count, 1);
+      return sink(std::move(column));
+    }
+    case Fn::sort:
+    case Fn::sort_desc:
+    case Fn::sort_by_label:
+    case Fn::sort_by_label_desc: return push(sort_call(c, grid));
+    case Fn::label_replace: return push(label_replace(c, grid));
+    case Fn::label_join: return push(label_join(c, grid));
+    case Fn::histogram_quantile:
+    case Fn::histogram_quantiles:
+    case Fn::histogram_fraction: return push(histogram_call(c, grid));
+    case Fn::info: return fail(Code::unsupported, "function \"info\" is not supported");
+    case Fn::start_timestamp:
+      return fail(Code::unsupported, "function \"start_timestamp\" is not supported: start timestamps are not stored");
+    case Fn::histogram_avg:
+    case Fn::histogram_count:
+    case Fn::histogram_sum:
+    case Fn::histogram_stddev:
+    case Fn::histogram_stdvar:
+      return fail(Code::unsupported, fmt::format("function \"{}\" needs native histograms, which are not supported",
+                                                 c.function->name));
+    default: return push(math_call(c, grid));
+  }
+}
+
+Result<Scalars> Evaluator::scalar_call(const Call& c, const Grid& grid) {
+  const Fn fn = c.function->id;
+  const Grid& query = context_.grid;
+  const auto same = [&](double v) { return Scalars(grid.count, v); };
+  switch (fn) {
+    case Fn::pi: return same(std::numbers::pi);
+    case Fn::start: return same(static_cast<double>(query.start) / 1000);
+    case Fn::end: return same(static_cast<double>(query.last()) / 1000);
+    case Fn::range: return same(static_cast<double>(query.last() - query.start) / 1000);
+    case Fn::step: return same(context_.instant ? 0 : static_cast<double>(query.step) / 1000);
+    case Fn::time: {
+      Scalars out(grid.count);
+      for (std::size_t i = 0; i < grid.count; ++i) out[i] = static_cast<double>(grid.at(i)) / 1000;
+      return out;
+    }
+    case Fn::min_of:
+    case Fn::max_of: {
+      PLUMBLINE_TRY(Scalars l, scalar(*c.arguments[0], grid));
+      PLUMBLINE_TRY(const Scalars r, scalar(*c.arguments[1], grid));
+      for (std::size_t i = 0; i < grid.count; ++i) {
+        if (std::isnan(l[i]) || std::isnan(r[i])) l[i] = nan_value;
+        else l[i] = fn == Fn::min_of ? std::min(l[i], r[i]) : std::max(l[i], r[i]);
+      }
+      return l;
+    }
+    default: break;
+  }
+  // scalar(): the one element's value, NaN when there is not exactly one.
+  Scalars out(grid.count, nan_value);
+  std::vector<std::uint32_t> elements(grid.count);
+  PLUMBLINE_CHECK_OK(each(*c.arguments[0], grid, [&](Column&& column) -> Status {
+    for (std::size_t i = 0; i < grid.count; ++i)
+      if (column.present[i]) out[i] = ++elements[i] == 1 ? column.values[i] : nan_value;
+    held_ -= std::min<std::uint64_t>(held_, column.values.size());
+    return {};
+  }));
+  return out;
+}
+
+Result<Columns> Evaluator::math_call(const Call& c, const Grid& grid) {
+  const Fn fn = c.function->id;
+  Columns columns;
+  if (c.arguments.empty()) {  // hour() and its kin: of the evaluation time
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    Column now(Labels{}, grid.count);
+    for (std::size_t i = 0; i < grid.count; ++i) now.set(i, static_cast<double>(grid.at(i)) / 1000);
+    columns.push_back(std::move(now));
+  } else if (const Expr& argument = unwrap(*c.arguments[0]); fn == Fn::timestamp && argument.kind == Kind::selector) {
+    PLUMBLINE_CHECK_OK(selector(static_cast<const Selector&>(argument), grid, true, [&](Column&& column) -> Status {
+      columns.push_back(std::move(column));
+      return {};
+    }));
+  } else {
+    PLUMBLINE_TRY(columns, collect(argument, grid));
+    if (fn == Fn::timestamp)
+      for (Column& column : columns)
+        for (std::size_t i = 0; i < grid.count; ++i) column.values[i] = static_cast<double>(grid.at(i)) / 1000;
+  }
+  std::vector<Scalars> p;
+  for (std::size_t i = 1; i < c.arguments.size(); ++i) {
+    PLUMBLINE_TRY(Scalars s, scalar(*c.arguments[i], grid));
+    p.push_back(std::move(s));
+  }
+  // Go's Min and Max: a NaN on either side wins.
+  const auto lower_of = [](double a, double b) { return std::isnan(a) || std::isnan(b) ? nan_value : std::min(a, b); };
+  const auto upper_of = [](double a, double b) { return std::isnan(a) || std::isnan(b) ? nan_value : std::max(a, b); };
+  for (Column& column : columns) {
+    column.labels = column.labels.without(model::metric_name_label);
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      if (!column.present[i]) continue;
+      double& v = column.values[i];
+      switch (fn) {
+        case Fn::timestamp: break;
+        case Fn::round: v = rounded(v, p.empty() ? 1 : p[0][i]); break;
+        case Fn::clamp_min: v = upper_of(p[0][i], v); break;
+        case Fn::clamp_max: v = lower_of(p[0][i], v); break;
+        case Fn::clamp:
+          if (p[1][i] < p[0][i]) column.present[i] = 0;
+          else v = upper_of(p[0][i], lower_of(p[1][i], v));
+          break;
+        default: v = is_calendar(fn) ? calendar(fn, v) : math(fn, v);
+      }
+    }
+  }
+  return merged(std::move(columns));
+}
+
+namespace {
+
+// "disk10" after "disk9": digits compare as numbers.
+bool natural_less(std::string_view a, std::string_view b) {
+  std::size_t i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    if (is_digit(a[i]) && is_digit(b[j])) {
+      const auto run = [](std::string_view s, std::size_t& at) {
+        while (at < s.size() && s[at] == '0') ++at;
+        const std::size_t from = at;
+        while (at < s.size() && is_digit(s[at])) ++at;
+        return s.substr(from, at - from);
+      };
+      const std::string_view x = run(a, i), y = run(b, j);
+      if (x.size() != y.size()) return x.size() < y.size();
+      if (x != y) return x < y;
+      continue;
+    }
+    if (a[i] != b[j]) return a[i] < b[j];
+    ++i, ++j;
+  }
+  return a.size() - i < b.size() - j;
+}
+
+}  // namespace
+
+Result<Columns> Evaluator::sort_call(const Call& c, const Grid& grid) {
+  PLUMBLINE_TRY(Columns columns, collect(*c.arguments[0], grid));
+  if (!context_.instant || grid.count != 1) return columns;  // a range query's answer is sorted by labels
+  const Fn fn = c.function->id;
+  std::erase_if(columns, [](const Column& column) { return !column.present[0]; });
+  if (fn == Fn::sort || fn == Fn::sort_desc) {
+    std::ranges::stable_sort(columns, [&](const Column& l, const Column& r) {
+      const double a = l.values[0], b = r.values[0];
+      if (std::isnan(a) || std::isnan(b)) return !std::isnan(a);
+      return fn == Fn::sort ? a < b : a > b;
+    });
+    return columns;
+  }
+  std::ranges::stable_sort(columns, [&](const Column& l, const Column& r) {
+    const Column& first = fn == Fn::sort_by_label ? l : r;
+    const Column& second = fn == Fn::sort_by_label ? r : l;
+    for (std::size_t i = 1; i < c.arguments.size(); ++i) {
+      const std::string& name = string_of(*c.arguments[i]);
+      const std::string_view a = first.labels.get(name), b = second.labels.get(name);
+      if (a != b) return natural_less(a, b);
+    }
+    return first.labels < second.labels;
+  });
+  return columns;
+}
+
+}  // namespace plumbline::query::promql

@@ -1,0 +1,277 @@
+#include "query/promql/evaluator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "query/promql/binary_operators.hpp"
+#include "query/promql/numbers.hpp"
+
+namespace plumbline::query::promql {
+
+std::unexpected<Error> execution_error(std::string message) { return fail(Code::execution, std::move(message)); }
+
+const std::string& string_of(const Expr& e) { return static_cast<const String&>(unwrap(e)).value; }
+
+std::string braces(const Labels& labels) {
+  std::string out = "{";
+  for (const model::Label& l : labels) {
+    if (out.size() > 1) out += ", ";
+    out += (is_legacy_label_name(l.name) ? l.name : quote(l.name)) + "=" + quote(l.value);
+  }
+  return out + "}";
+}
+
+Labels keep_labels(const Labels& labels, const std::vector<std::string>& names) {
+  std::vector<model::Label> out;
+  for (const model::Label& l : labels)
+    if (std::ranges::find(names, l.name) != names.end()) out.push_back(l);
+  return Labels::trusted(std::move(out));
+}
+
+Labels drop_labels(const Labels& labels, const std::vector<std::string>& names, bool drop_metric_name) {
+  std::vector<model::Label> out;
+  for (const model::Label& l : labels) {
+    if (drop_metric_name && l.name == model::metric_name_label) continue;
+    if (std::ranges::find(names, l.name) == names.end()) out.push_back(l);
+  }
+  return Labels::trusted(std::move(out));
+}
+
+Evaluator::Evaluator(const Context& context)
+    : context_(context), deadline_(context.clock.steady() + context.options.timeout) {}
+
+Status Evaluator::charge(std::size_t points) {
+  held_ += points;
+  if (held_ > context_.options.samples_max)
+    return fail(Code::over_limit, "query processing would load too many samples into memory in query execution");
+  return {};
+}
+
+void Evaluator::release(const Columns& columns) {
+  for (const Column& c : columns) held_ -= std::min<std::uint64_t>(held_, c.values.size());
+}
+
+Status Evaluator::tick() {
+  if (context_.clock.steady() > deadline_) return fail(Code::timeout, "query timed out in query execution");
+  return {};
+}
+
+void Evaluator::warn(const Expr& at, std::string_view message) {
+  warnings_.insert(fmt::format("PromQL warning: {} ({})", message, place(context_.text, at.pos.begin)));
+}
+void Evaluator::inform(const Expr& at, std::string_view message) {
+  infos_.insert(fmt::format("PromQL info: {} ({})", message, place(context_.text, at.pos.begin)));
+}
+
+Result<Columns> Evaluator::merged(Columns columns) {
+  LabelIndex index;
+  Columns out;
+  out.reserve(columns.size());
+  for (Column& c : columns) {
+    const auto [at, fresh] = index.try_emplace(c.labels, out.size());
+    if (fresh) {
+      out.push_back(std::move(c));
+      continue;
+    }
+    Column& into = out[at->second];
+    for (std::size_t i = 0; i < c.values.size(); ++i) {
+      if (!c.present[i]) continue;
+      if (into.present[i]) return execution_error(std::string(same_labelset));
+      into.set(i, c.values[i]);
+    }
+    held_ -= std::min<std::uint64_t>(held_, c.values.size());
+  }
+  return out;
+}
+
+// ------------------------------------------------------------------------------------------------------------ dispatch
+
+Status Evaluator::each(const Expr& e, const Grid& grid, const Sink& sink) {
+  PLUMBLINE_CHECK_OK(tick());
+  if (grid.count <= 1 || !constant(e)) return each_here(e, grid, sink);
+  return each_here(e, {grid.start, grid.step, 1}, [&](Column&& one) -> Status {
+    if (!one.present[0]) return {};
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    Column all(std::move(one.labels), 0);
+    all.values.assign(grid.count, one.values[0]);
+    all.present.assign(grid.count, 1);
+    return sink(std::move(all));
+  });
+}
+
+Status Evaluator::each_here(const Expr& e, const Grid& grid, const Sink& sink) {
+  const auto push = [&](Result<Columns> columns) -> Status {
+    if (!columns) return fail(std::move(columns).error());
+    for (Column& c : *columns) PLUMBLINE_CHECK_OK(sink(std::move(c)));
+    return {};
+  };
+  switch (e.kind) {
+    case Kind::selector: return selector(static_cast<const Selector&>(e), grid, false, sink);
+    case Kind::paren: return each_here(*static_cast<const Paren&>(e).inner, grid, sink);
+    case Kind::unary: return push(unary(static_cast<const Unary&>(e), grid));
+    case Kind::aggregate: return push(aggregate(static_cast<const Aggregate&>(e), grid));
+    case Kind::binary: return push(binary(static_cast<const Binary&>(e), grid));
+    case Kind::call: return call(static_cast<const Call&>(e), grid, sink);
+    case Kind::number:
+    case Kind::string:
+    case Kind::matrix:
+    case Kind::subquery: break;  // the type check leaves none of these here
+  }
+  return execution_error(fmt::format("an instant vector was expected, got {}", documented(type_of(e))));
+}
+
+Result<Columns> Evaluator::collect(const Expr& e, const Grid& grid) {
+  Columns out;
+  PLUMBLINE_CHECK_OK(each(e, grid, [&](Column&& c) -> Status {
+    out.push_back(std::move(c));
+    return {};
+  }));
+  return out;
+}
+
+Result<Scalars> Evaluator::scalar(const Expr& e, const Grid& grid) {
+  switch (e.kind) {
+    case Kind::number: return Scalars(grid.count, static_cast<const Number&>(e).value);
+    case Kind::paren: return scalar(*static_cast<const Paren&>(e).inner, grid);
+    case Kind::unary: {
+      const auto& u = static_cast<const Unary&>(e);
+      PLUMBLINE_TRY(Scalars v, scalar(*u.inner, grid));
+      if (u.op == Tok::sub)
+        for (double& x : v) x = -x;
+      return v;
+    }
+    case Kind::binary: {
+      const auto& b = static_cast<const Binary&>(e);
+      PLUMBLINE_TRY(Scalars l, scalar(*b.left, grid));
+      PLUMBLINE_TRY(const Scalars r, scalar(*b.right, grid));
+      for (std::size_t i = 0; i < l.size(); ++i) {
+        const Outcome o = apply_operator(b.op, l[i], r[i]);
+        l[i] = is_comparison(b.op) ? (o.keep ? 1 : 0) : o.value;
+      }
+      return l;
+    }
+    case Kind::call: return scalar_call(static_cast<const Call&>(e), grid);
+    default: break;
+  }
+  return execution_error(fmt::format("a scalar was expected, got {}", documented(type_of(e))));
+}
+
+// ----------------------------------------------------------------------------------------------------------- selectors
+
+Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink) {
+  const Timing& timing = timings_.at(&s);
+  const std::int64_t lookback = context_.options.lookback.count();
+  std::size_t done = 0;
+  for (const LoadedSeries& series : sources_[timing.source].series) {
+    if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
+    Column column(series.labels, grid.count);
+    bool any = false;
+    const std::vector<Sample>& samples = series.samples;
+    std::size_t next = 0;  // the first sample after the reference time
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      const std::int64_t t = timing.reference(grid.at(i));
+      if (i == 0)
+        next = static_cast<std::size_t>(std::ranges::upper_bound(samples, t, {}, &Sample::t) - samples.begin());
+      while (next < samples.size() && samples[next].t <= t) ++next;
+      if (next == 0) continue;
+      const Sample& newest = samples[next - 1];
+      if (newest.t <= t - lookback || model::is_stale(newest.v)) continue;
+      column.set(i, timestamps ? static_cast<double>(newest.t) / 1000 : newest.v);
+      any = true;
+    }
+    if (!any) continue;
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    PLUMBLINE_CHECK_OK(sink(std::move(column)));
+  }
+  return {};
+}
+
+Result<Columns> Evaluator::unary(const Unary& u, const Grid& grid) {
+  PLUMBLINE_TRY(Columns columns, collect(*u.inner, grid));
+  if (u.op != Tok::sub) return columns;
+  LabelIndex seen;
+  for (Column& c : columns) {
+    for (double& v : c.values) v = -v;
+    c.labels = c.labels.without(model::metric_name_label);
+    if (!seen.try_emplace(c.labels, 0).second) return execution_error(std::string(same_labelset));
+  }
+  return columns;
+}
+
+// -------------------------------------------------------------------------------------------------------------- answers
+
+Answer Evaluator::answer_vector(Columns columns) {
+  Vector out;
+  for (Column& c : columns)
+    if (c.present[0]) out.push_back({std::move(c.labels), context_.grid.start, c.values[0]});
+  return {std::move(out), {}, {}};
+}
+
+Answer Evaluator::answer_matrix(Columns columns) {
+  Matrix out;
+  for (Column& c : columns) {
+    MatrixSeries series{std::move(c.labels), {}};
+    for (std::size_t i = 0; i < c.values.size(); ++i)
+      if (c.present[i]) series.samples.push_back({context_.grid.at(i), c.values[i]});
+    if (!series.samples.empty()) out.push_back(std::move(series));
+  }
+  std::ranges::sort(out, {}, &MatrixSeries::labels);
+  return {std::move(out), {}, {}};
+}
+
+// A bare range vector in an instant query: its samples as they are.
+Result<Answer> Evaluator::answer_range(const Expr& e) {
+  Matrix out;
+  const Timing& timing = timings_.at(&unwrap(e));
+  const std::int64_t end = timing.reference(context_.grid.start);
+  PLUMBLINE_CHECK_OK(each_range(unwrap(e), context_.grid, [&](const RangeSeries& series) -> Status {
+    MatrixSeries m{series.labels, {}};
+    for (const Sample& s : series.samples)
+      if (s.t > end - timing.range && s.t <= end) m.samples.push_back(s);
+    if (!m.samples.empty()) out.push_back(std::move(m));
+    return {};
+  }));
+  std::ranges::sort(out, {}, &MatrixSeries::labels);
+  return Answer{std::move(out), {}, {}};
+}
+
+Result<Answer> Evaluator::run(const Expr& root) {
+  const Grid& grid = context_.grid;
+  PLUMBLINE_CHECK_OK(prepare(root, {grid.start, grid.last()}));
+  PLUMBLINE_CHECK_OK(load());
+  Answer answer;
+  switch (type_of(root)) {
+    case Type::scalar: {
+      PLUMBLINE_TRY(const Scalars v, scalar(root, grid));
+      if (context_.instant) {
+        answer.value = Scalar{grid.start, v[0]};
+      } else {
+        Column c(Labels{}, 0);
+        c.present.assign(v.size(), 1);
+        c.values = v;
+        Columns columns;
+        columns.push_back(std::move(c));
+        answer = answer_matrix(std::move(columns));
+      }
+      break;
+    }
+    case Type::string: answer.value = StringValue{grid.start, string_of(root)}; break;
+    case Type::matrix: {
+      PLUMBLINE_TRY(answer, answer_range(root));
+      break;
+    }
+    case Type::vector: {
+      PLUMBLINE_TRY(Columns columns, collect(root, grid));
+      answer = context_.instant ? answer_vector(std::move(columns)) : answer_matrix(std::move(columns));
+      break;
+    }
+    case Type::none: break;
+  }
+  answer.warnings.assign(warnings_.begin(), warnings_.end());
+  answer.infos.assign(infos_.begin(), infos_.end());
+  return answer;
+}
+
+}  // namespace plumbline::query::promql

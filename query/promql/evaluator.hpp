@@ -1,0 +1,137 @@
+// Evaluates one query. Shape: selectors are read once for the time their use needs; each node then yields, series by
+// series, a column over all steps of its grid. What is the same at every step is computed at one step and repeated.
+//
+//   prepare (durations, @, time ranges) -> load (one select per distinct selector) -> columns bottom-up -> answer
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "query/promql/ast.hpp"
+#include "query/promql/functions.hpp"
+#include "query/promql/value.hpp"
+#include "query/query.hpp"
+
+namespace plumbline::query::promql {
+
+// Threads: one. Borrows: everything; lives for one query.
+class Evaluator {
+ public:
+  struct Context {
+    const storage::Reader& reader;
+    const Clock& clock;
+    const EngineOptions& options;
+    std::string_view text;
+    Grid grid;           // of the whole query
+    bool instant = true;
+  };
+  explicit Evaluator(const Context& context);
+
+  Result<Answer> run(const Expr& root);
+
+ private:
+  // A selector's time modifiers with their durations evaluated.
+  struct Timing {
+    std::int64_t offset = 0;
+    std::optional<std::int64_t> at;
+    std::int64_t range = 0;
+    std::int64_t step = 0;  // of a subquery
+    std::size_t source = 0;  // of a selector
+    std::int64_t reference(std::int64_t t) const { return at.value_or(t) - offset; }
+  };
+  struct LoadedSeries {
+    Labels labels;
+    std::vector<Sample> samples;
+    bool stale = false;  // has stale markers
+  };
+  struct Source {
+    model::Matchers matchers;
+    model::TimeRange range;
+    std::vector<LoadedSeries> series;
+  };
+  // The samples of one series of a range vector, with the window around each step.
+  struct RangeSeries {
+    const Labels& labels;
+    std::span<const Sample> samples;
+  };
+  using RangeSink = std::function<Status(const RangeSeries&)>;
+
+  // prepare.cpp
+  Status prepare(const Expr& e, model::TimeRange times);
+  Result<Timing> resolve(const Modifiers& m);
+  Status load();
+  Grid subquery_grid(const Timing& timing, const Grid& grid) const;
+  bool constant(const Expr& e) const;
+
+  // evaluator.cpp
+  Status each(const Expr& e, const Grid& grid, const Sink& sink);
+  Status each_here(const Expr& e, const Grid& grid, const Sink& sink);
+  Result<Columns> collect(const Expr& e, const Grid& grid);
+  Result<Scalars> scalar(const Expr& e, const Grid& grid);
+  Status selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink);
+  Result<Columns> unary(const Unary& u, const Grid& grid);
+  Answer answer_vector(Columns columns);
+  Answer answer_matrix(Columns columns);
+  Result<Answer> answer_range(const Expr& e);
+
+  // calls.cpp
+  Status each_range(const Expr& e, const Grid& grid, const RangeSink& sink);
+  Status range_call(const Call& c, const Grid& grid, const Sink& sink);
+  Result<Columns> absent(const Call& c, const Grid& grid);
+  Status call(const Call& c, const Grid& grid, const Sink& sink);
+  Result<Scalars> scalar_call(const Call& c, const Grid& grid);
+  Result<Columns> math_call(const Call& c, const Grid& grid);
+  Result<Columns> sort_call(const Call& c, const Grid& grid);
+
+  // label_functions.cpp, histogram.cpp
+  Result<Columns> label_replace(const Call& c, const Grid& grid);
+  Result<Columns> label_join(const Call& c, const Grid& grid);
+  Result<Columns> histogram_call(const Call& c, const Grid& grid);
+
+  // aggregation.cpp
+  Result<Columns> aggregate(const Aggregate& a, const Grid& grid);
+  Result<Columns> fold(const Aggregate& a, const Grid& grid);
+  Result<Columns> pick(const Aggregate& a, const Grid& grid);
+  Result<Columns> quantile(const Aggregate& a, const Grid& grid);
+  Result<Columns> count_values(const Aggregate& a, const Grid& grid);
+
+  // binary.cpp
+  Result<Columns> binary(const Binary& b, const Grid& grid);
+  Result<Columns> vector_scalar(const Binary& b, const Grid& grid);
+  Result<Columns> set_operation(const Binary& b, const Grid& grid);
+  Result<Columns> vector_vector(const Binary& b, const Grid& grid);
+
+  // Limits. charge() counts samples read and points held; release() gives back what a parent has consumed.
+  Status charge(std::size_t points);
+  void release(const Columns& columns);
+  Status tick();  // fails with timeout
+  // Joins columns that lost their difference with the metric name. Fails: execution, two values at one step.
+  Result<Columns> merged(Columns columns);
+
+  void warn(const Expr& at, std::string_view message);
+  void inform(const Expr& at, std::string_view message);
+
+  Context context_;
+  Steady deadline_;
+  std::uint64_t held_ = 0;
+  std::unordered_map<const Expr*, Timing> timings_;
+  std::vector<Source> sources_;
+  std::set<std::string> warnings_, infos_;
+};
+
+std::unexpected<Error> execution_error(std::string message);
+inline constexpr std::string_view same_labelset = "vector cannot contain metrics with the same labelset";
+// The value of a string argument.
+const std::string& string_of(const Expr& e);
+// {__name__="a", b="c"}: how error messages print a label set.
+std::string braces(const Labels& labels);
+// Labels whose names are listed, or all the others without the metric name.
+Labels keep_labels(const Labels& labels, const std::vector<std::string>& names);
+Labels drop_labels(const Labels& labels, const std::vector<std::string>& names, bool drop_metric_name);
+
+}  // namespace plumbline::query::promql

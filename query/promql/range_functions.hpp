@@ -1,0 +1,33 @@
+// Functions of a range vector: from the samples of one window to one value.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "query/promql/functions.hpp"
+#include "query/promql/value.hpp"
+
+namespace plumbline::query::promql {
+
+struct Window {
+  std::span<const Sample> samples;  // inside (end - range, end], no stale markers; never empty
+  std::int64_t end = 0;             // evaluation time after @ and offset
+  std::int64_t range = 0;
+  std::int64_t now = 0;             // evaluation time
+  double p1 = 0, p2 = 0;            // scalar arguments in order
+  // Indexes into `samples` where a counter went down; filled for rate and increase only.
+  std::span<const std::size_t> resets;
+  std::size_t first_index = 0;      // what to take off an entry of `resets`
+};
+
+// Whether fn takes a range vector and yields one value per series and window.
+bool is_range_function(Fn fn);
+// first_over_time and last_over_time keep the metric's name.
+bool keeps_name(Fn fn);
+// False: no value at this step.
+bool evaluate_window(Fn fn, const Window& window, double& out);
+// Indexes i with samples[i] < samples[i - 1].
+std::vector<std::size_t> counter_resets(std::span<const Sample> samples);
+
+}  // namespace plumbline::query::promql
