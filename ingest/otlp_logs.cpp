@@ -9,6 +9,7 @@
 #include "ingest/otlp_names.hpp"
 #include "ingest/otlp_rows.hpp"
 #include "ingest/otlp_values.hpp"
+#include "ingest/text/log_level.hpp"
 #include "opentelemetry/proto/collector/logs/v1/logs_service.pb.h"
 
 namespace plumbline::ingest {
@@ -35,43 +36,17 @@ std::vector<model::Label> stream_of(const OtlpAttributes& resource) {
     std::string value = attribute_text(resource, key);
     if (!value.empty()) labels.push_back({label_name(key), std::move(value)});
   }
-  if (!labels.empty() && labels.front().name == "service_name") return labels;
-  // Every log line has a service, so that one selector finds them all: the first of these names, else unknown_service.
-  std::string service = "unknown_service";
-  for (const std::string_view fallback : {"container_name", "k8s_container_name", "k8s_job_name"}) {
-    const auto it = std::find_if(labels.begin(), labels.end(), [&](const model::Label& l) { return l.name == fallback; });
-    if (it == labels.end()) continue;
-    service = it->value;
-    break;
+  // Every log line has a service, so that one selector finds them all.
+  if (labels.empty() || labels.front().name != service_name_label) {
+    std::string service = discover_service_name(model::Labels::trusted(labels));
+    labels.push_back({std::string(service_name_label), std::move(service)});
   }
-  labels.push_back({"service_name", std::move(service)});
   return labels;
 }
 
 std::string_view level_of(int severity) {
   static constexpr std::array<std::string_view, 6> names{"trace", "debug", "info", "warn", "error", "fatal"};
   return severity >= 1 && severity <= 24 ? names[static_cast<std::size_t>(severity - 1) / 4] : std::string_view();
-}
-
-std::string level_of(std::string_view text) {
-  const std::string word = to_lower(trim(text));
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 20> words{{
-      {"trace", "trace"}, {"trc", "trace"}, {"debug", "debug"}, {"dbg", "debug"}, {"info", "info"}, {"inf", "info"},
-      {"information", "info"}, {"informational", "info"}, {"notice", "info"}, {"warn", "warn"}, {"wrn", "warn"},
-      {"warning", "warn"}, {"error", "error"}, {"err", "error"}, {"critical", "critical"}, {"crit", "critical"},
-      {"fatal", "fatal"}, {"panic", "fatal"}, {"emerg", "fatal"}, {"alert", "critical"}}};
-  for (const auto& [spelling, level] : words)
-    if (word == spelling) return std::string(level);
-  return {};
-}
-
-// Grafana colours its log volume by this field, so that every line has one.
-std::string detected_level(const pb::LogRecord& record) {
-  if (const auto level = level_of(static_cast<int>(record.severity_number())); !level.empty()) return std::string(level);
-  if (std::string level = level_of(record.severity_text()); !level.empty()) return level;
-  for (const std::string_view key : {"level", "LEVEL", "Level", "severity", "SEVERITY", "Severity"})
-    if (std::string level = level_of(attribute_text(record.attributes(), key)); !level.empty()) return level;
-  return "unknown";
 }
 
 std::int64_t record_time(const pb::LogRecord& record, std::int64_t now_ns) {
@@ -93,7 +68,6 @@ std::expected<model::Row, Rejection> row_of(const pb::LogRecord& record, const p
   row.text(f::span_id, *span_id);
   row.text("severity_text", record.severity_text());
   if (record.severity_number() != 0) row.text("severity_number", std::to_string(static_cast<int>(record.severity_number())));
-  row.text("detected_level", detected_level(record));
   row.text("event_name", record.event_name());
   row.text("scope_name", scope.scope().name());
   row.text("scope_version", scope.scope().version());
@@ -101,7 +75,6 @@ std::expected<model::Row, Rejection> row_of(const pb::LogRecord& record, const p
   const LeafVisitor add = [&](std::string key, const otlp_common::AnyValue& value) {
     std::string name = label_name(key);
     std::string text = text_of(value);
-    if (name == "detected_level") return row.set(std::move(name), std::move(text));
     const std::string* own = name == f::trace_id ? &*trace_id : name == f::span_id ? &*span_id : nullptr;
     if (own != nullptr) text = to_lower(text);
     if (own != nullptr && text == *own) return;
@@ -114,7 +87,14 @@ std::expected<model::Row, Rejection> row_of(const pb::LogRecord& record, const p
   flatten(scope.scope().attributes(), "_", add);
   for (const otlp_common::KeyValue& kv : resource)
     if (!is_stream_attribute(kv.key())) flatten(kv.key(), kv.value(), "_", add);
-  return row.take(record_time(record, now_ns));
+  model::Row out = row.take(record_time(record, now_ns));
+  // Grafana colours its log volume by this field. OTLP's number decides where it is set: it is what the SDK meant.
+  if (out.find(detected_level_name) == nullptr) {
+    std::string level(level_of(static_cast<int>(record.severity_number())));
+    if (level.empty()) level = detect_level({}, out.fields, text_of(record.body()));
+    out.fields.push_back({std::string(detected_level_name), std::move(level)});
+  }
+  return out;
 }
 
 }  // namespace
