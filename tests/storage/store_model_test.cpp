@@ -1,0 +1,250 @@
+// The store against maps, under random writes, rewrites, seals, restarts and crashes.
+#include <set>
+
+#include "store_fixture.hpp"
+
+using namespace plumbline;
+using namespace plumbline::test;
+
+namespace {
+
+struct NaiveStore {
+  std::map<Labels, std::map<std::int64_t, double>> series;
+  std::map<std::string, std::map<std::int64_t, std::set<std::string>>> lines;  // job -> time -> lines
+  std::map<std::string, std::string> state;
+};
+
+void check_series(const storage::Store& store, const NaiveStore& naive, const model::Matchers& matchers,
+                  model::TimeRange range) {
+  std::map<Labels, std::vector<Sample>> got;
+  storage::SeriesQuery query;
+  query.matchers = matchers;
+  query.range = range;
+  REQUIRE(store.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
+    REQUIRE(got.try_emplace(labels, samples.begin(), samples.end()).second);
+    return true;
+  }));
+  std::map<Labels, std::vector<Sample>> expected;
+  std::vector<Labels> names;
+  for (const auto& [labels, samples] : naive.series) {
+    if (!model::matches_all(matchers, labels)) continue;
+    std::vector<Sample> inside;
+    for (const auto& [t, v] : samples)
+      if (range.contains(t)) inside.push_back({t, v});
+    if (inside.empty()) continue;
+    expected[labels] = inside;
+    names.push_back(labels);
+  }
+  REQUIRE(got == expected);
+  const auto listed = store.series({matchers}, range, 0);
+  REQUIRE(listed);
+  REQUIRE(*listed == names);
+  std::set<std::string> pods;
+  for (const Labels& l : names) pods.insert(std::string(l.get("pod")));
+  const auto values = store.label_values("pod", {matchers}, range);
+  REQUIRE(values);
+  REQUIRE(*values == std::vector<std::string>(pods.begin(), pods.end()));
+}
+
+void check_lines(const storage::Store& store, const NaiveStore& naive) {
+  std::map<std::string, std::map<std::int64_t, std::set<std::string>>> got;
+  REQUIRE(store.scan({}, [&](const storage::RowBlock& block) {
+    const auto* line = block.find("line");
+    REQUIRE(line != nullptr);
+    for (std::size_t i = 0; i < block.times_ns.size(); ++i)
+      REQUIRE(got[std::string(block.stream->get("job"))][block.times_ns[i]]
+                  .insert(std::get<std::string>(line->values[i]))
+                  .second);  // nothing twice: every line is unique
+    return true;
+  }));
+  REQUIRE(got == naive.lines);
+}
+
+void check_state(const storage::Store& store, const NaiveStore& naive) {
+  std::map<std::string, std::string> got;
+  REQUIRE(store.list("a/", [&](std::string_view key, std::string_view value) {
+    got.emplace(key, value);
+    return true;
+  }));
+  REQUIRE(got == naive.state);
+}
+
+}  // namespace
+
+TEST_CASE("the store agrees with a naive model under random work") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  StoreFixture f;
+  f.open();
+  NaiveStore naive;
+  const std::int64_t now = f.clock.now_ms();
+  std::vector<Labels> labels;
+  for (int i = 0; i < 40; ++i)
+    labels.push_back(Labels::of({{"__name__", "m" + std::to_string(i % 3)}, {"pod", std::to_string(i)}}));
+  double v = 0;
+  int line_number = 0;
+  for (int step = 0; step < 400; ++step) {
+    const auto what = random() % 20;
+    if (what < 12) {
+      WriteBatch batch;
+      for (std::size_t i = 0, n = random() % 6; i < n; ++i) {
+        const Labels& l = labels[random() % labels.size()];
+        std::vector<Sample> samples;
+        // In order, late by minutes, or late by days; times collide on purpose.
+        std::int64_t t = random() % 3 == 0 ? now - static_cast<std::int64_t>(random() % 300) * 3'600'000
+                                           : now - 600'000 + step * 1000;
+        for (std::size_t k = 0, m = 1 + random() % 40; k < m; ++k) {
+          v = adversarial(random, v);
+          samples.push_back({t, v});
+          naive.series[l][t] = v;
+          t += random() % 4 == 0 ? -static_cast<std::int64_t>(random() % 20) * 1000
+                                 : static_cast<std::int64_t>(random() % 15) * 1000;
+          t = std::min(t, now + 500'000);
+        }
+        batch.series.push_back({l, samples});
+      }
+      if (random() % 2) {
+        const std::string job = "j" + std::to_string(random() % 3);
+        model::StreamRows rows{model::EventKind::log, Labels::of({{"job", job}}), {}};
+        for (std::size_t k = 0, m = 1 + random() % 5; k < m; ++k) {
+          const std::int64_t t = (now - static_cast<std::int64_t>(random() % 100'000'000)) * 1'000'000;
+          const std::string line = "line " + std::to_string(++line_number);
+          rows.rows.push_back({t, {{"line", line}}});
+          naive.lines[job][t].insert(line);
+        }
+        batch.events.push_back(rows);
+      }
+      if (random() % 3 == 0) {
+        const std::string key = "a/" + std::to_string(random() % 10);
+        if (random() % 3 == 0) {
+          batch.state.push_back({key, std::nullopt});
+          naive.state.erase(key);
+        } else {
+          batch.state.push_back({key, std::to_string(step)});
+          naive.state[key] = std::to_string(step);
+        }
+      }
+      const auto receipt = f.store->write(batch);
+      REQUIRE(receipt);
+      REQUIRE(receipt->refusals.empty());
+    } else if (what == 12) {
+      REQUIRE(f.store->seal());
+    } else if (what == 13 && step % 3 == 0) {
+      f.reopen();
+    } else if (what == 14 && step % 3 == 0) {
+      f.lose_process();
+    } else {
+      const std::int64_t from = now - static_cast<std::int64_t>(random() % 400) * 3'600'000;
+      model::TimeRange range{from, from + static_cast<std::int64_t>(random() % 100'000'000)};
+      if (random() % 4 == 0) range = {};
+      model::Matchers matchers;
+      if (random() % 2) matchers.push_back(Matcher::equal("__name__", "m1"));
+      if (random() % 4 == 0) matchers = {Matcher::equal("pod", std::to_string(random() % 40))};
+      check_series(*f.store, naive, matchers, range);
+    }
+  }
+  check_series(*f.store, naive, {}, {});
+  check_lines(*f.store, naive);
+  check_state(*f.store, naive);
+  REQUIRE(f.store->seal());
+  check_series(*f.store, naive, {}, {});
+  check_lines(*f.store, naive);
+  f.reopen();
+  check_series(*f.store, naive, {}, {});
+  check_lines(*f.store, naive);
+  check_state(*f.store, naive);
+  CHECK(f.store->stats().head_samples == 0);
+}
+
+TEST_CASE("limits of a query are errors that name themselves") {
+  StoreFixture f;
+  f.open();
+  WriteBatch batch;
+  for (int i = 0; i < 10; ++i)
+    batch.series.push_back({Labels::of({{"__name__", "m"}, {"i", std::to_string(i)}}),
+                            {{f.clock.now_ms(), 1}, {f.clock.now_ms() + 1, 2}}});
+  REQUIRE(f.store->write(batch));
+  const auto visit = [](const Labels&, std::span<const Sample>) { return true; };
+  storage::SeriesQuery query;
+  query.series_max = 9;
+  auto status = f.store->select(query, visit);
+  REQUIRE_FALSE(status);
+  CHECK(status.error().code == Code::over_limit);
+  CHECK(status.error().message.find("series_max") != std::string::npos);
+  query.series_max = 10;
+  query.samples_max = 19;
+  status = f.store->select(query, visit);
+  REQUIRE_FALSE(status);
+  CHECK(status.error().message.find("samples_max") != std::string::npos);
+  query.samples_max = 20;
+  CHECK(f.store->select(query, visit));
+  int seen = 0;
+  CHECK(f.store->select(query, [&](const Labels&, std::span<const Sample>) { return ++seen < 3; }));
+  CHECK(seen == 3);
+}
+
+TEST_CASE("what is too old or too new is refused alone, counted and explained") {
+  StoreFixture f;
+  f.options.retention_series = std::chrono::hours(24);
+  f.open();
+  const std::int64_t now = f.clock.now_ms();
+  const Labels labels = Labels::of({{"__name__", "m"}});
+  WriteBatch batch = one_series(labels, {{now, 1}, {now - 86'400'001, 2}, {now + 600'001, 3}, {now + 600'000, 4}, {-5, 6}});
+  batch.events.push_back({model::EventKind::log, Labels::of({{"job", "x"}}), {{(now + 700'000) * 1'000'000, {}}}});
+  const auto receipt = f.store->write(batch);
+  REQUIRE(receipt);
+  CHECK(receipt->samples == 2);
+  CHECK(receipt->rows == 0);
+  REQUIRE(receipt->refusals.size() == 2);
+  CHECK(receipt->refusals[0].reason == "too_old");
+  CHECK(receipt->refusals[0].count == 2);
+  CHECK(receipt->refusals[0].example.find("retention of 1d") != std::string::npos);
+  CHECK(receipt->refusals[1].reason == "too_new");
+  CHECK(receipt->refusals[1].count == 2);
+  CHECK(read_all(*f.store, labels) == std::vector<Sample>{{now, 1}, {now + 600'000, 4}});
+  CHECK(f.registry.render().find("plumbline_store_refused_total{reason=\"too_old\"} 2") != std::string::npos);
+}
+
+TEST_CASE("the series limit refuses the whole batch and stores nothing of it") {
+  StoreFixture f;
+  f.options.series_active_max = 2;
+  f.open();
+  const std::int64_t now = f.clock.now_ms();
+  REQUIRE(f.store->write(one_series(Labels::of({{"__name__", "a"}}), {{now, 1}})));
+  WriteBatch two = one_series(Labels::of({{"__name__", "b"}}), {{now, 1}});
+  two.series.push_back({Labels::of({{"__name__", "c"}}), {{now, 1}}});
+  two.state.push_back({"k", "v"});
+  const auto refused = f.store->write(two);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::over_limit);
+  CHECK(f.store->stats().series_total == 1);
+  CHECK(f.store->get("k").value() == std::nullopt);
+  CHECK(f.store->write(one_series(Labels::of({{"__name__", "a"}}), {{now + 1, 1}})));
+}
+
+TEST_CASE("metadata and state are kept across restarts") {
+  StoreFixture f;
+  f.open();
+  WriteBatch batch;
+  batch.metadata = {{"up", "gauge", "is it up", ""}, {"a_total", "counter", "things", "1"}};
+  batch.state = {{"rules/x", "1"}, {"rules/y", "2"}, {"s/z", std::string("\0\xff", 2)}};
+  REQUIRE(f.store->write(batch));
+  f.lose_process();
+  const auto all = f.store->metadata("");
+  REQUIRE(all);
+  REQUIRE(all->size() == 2);
+  CHECK((*all)[0].metric == "a_total");
+  CHECK(f.store->metadata("up")->at(0).help == "is it up");
+  CHECK(f.store->metadata("none")->empty());
+  CHECK(f.store->get("s/z").value() == std::string("\0\xff", 2));
+  std::vector<std::string> keys;
+  REQUIRE(f.store->list("rules/", [&](std::string_view key, std::string_view) {
+    keys.emplace_back(key);
+    return true;
+  }));
+  CHECK(keys == std::vector<std::string>{"rules/x", "rules/y"});
+  REQUIRE(f.store->close());
+  CHECK(f.store->get("rules/x").error().code == Code::unavailable);
+  CHECK(f.store->write(batch).error().code == Code::unavailable);
+}

@@ -1,0 +1,233 @@
+#include <fstream>
+#include <thread>
+
+#include "storage/kv/fault_file_system.hpp"
+#include "storage/kv/kv.hpp"
+#include "store_fixture.hpp"
+
+using namespace plumbline;
+using namespace plumbline::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// The journal file with the most bytes of records.
+fs::path largest_wal(const std::string& directory) {
+  fs::path found;
+  for (const auto& file : fs::directory_iterator(directory))
+    if (file.path().extension() == ".log" && (found.empty() || file.file_size() > fs::file_size(found)))
+      found = file.path();
+  REQUIRE_FALSE(found.empty());
+  return found;
+}
+
+const Labels metric = Labels::of({{"__name__", "m"}, {"k", "v"}});
+
+// `count` batches of one sample each.
+void fill(StoreFixture& f, int count) {
+  for (int i = 0; i < count; ++i) {
+    WriteBatch batch = one_series(metric, {{f.clock.now_ms() + i, static_cast<double>(i)}});
+    batch.series.push_back({Labels::of({{"__name__", "n"}, {"i", std::to_string(i)}}), {{f.clock.now_ms(), 1}}});
+    REQUIRE(f.store->write(batch));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a lost process loses nothing that was acknowledged") {
+  StoreFixture f;
+  f.open();
+  fill(f, 100);
+  WriteBatch batch;
+  batch.events.push_back({model::EventKind::inference,
+                          Labels::of({{"model", "m"}, {"version", "1"}}),
+                          {{f.clock.now_ns(), {{"prediction_id", "p1"}, {"feature.x", 1.5}, {"feature.v", model::List{1, 2}}}}}});
+  batch.labels.push_back({"m", "p1", 1.0, f.clock.now_ns()});
+  REQUIRE(f.store->write(batch));
+  f.lose_process();
+  CHECK(read_all(*f.store, metric).size() == 100);
+  CHECK(f.store->stats().series_total == 101);
+  int rows = 0;
+  storage::EventQuery query;
+  query.kind = model::EventKind::inference;
+  REQUIRE(f.store->scan(query, [&](const storage::RowBlock& block) {
+    rows += static_cast<int>(block.times_ns.size());
+    CHECK(std::get<double>(block.find("feature.x")->values[0]) == 1.5);
+    CHECK(std::get<model::List>(block.find("feature.v")->values[0]) == model::List{1, 2});
+    return true;
+  }));
+  CHECK(rows == 1);
+  const std::vector<std::string> ids{"p0", "p1"};
+  const auto labels = f.store->late_labels("m", ids);
+  REQUIRE(labels);
+  CHECK_FALSE((*labels)[0]);
+  REQUIRE((*labels)[1]);
+  CHECK(std::get<double>((*labels)[1]->label) == 1.0);
+}
+
+TEST_CASE("a torn journal tail loses the torn record only") {
+  StoreFixture f;
+  f.open();
+  fill(f, 50);
+  const std::string copy = f.directory.path("torn");
+  fs::copy(f.options.path, copy, fs::copy_options::recursive);
+  f.store.reset();
+  const fs::path wal = largest_wal(copy);
+  fs::resize_file(wal, fs::file_size(wal) - 5);
+  f.options.path = copy;
+  f.open();
+  CHECK(read_all(*f.store, metric).size() == 49);
+  REQUIRE(f.store->write(one_series(metric, {{f.clock.now_ms() + 1000, 1}})));
+  CHECK(read_all(*f.store, metric).size() == 50);
+}
+
+TEST_CASE("a flipped bit in the middle of the journal is refused, with its place") {
+  StoreFixture f;
+  f.open();
+  fill(f, 200);
+  const std::string copy = f.directory.path("flipped");
+  fs::copy(f.options.path, copy, fs::copy_options::recursive);
+  f.store.reset();
+  const fs::path wal = largest_wal(copy);
+  std::fstream file(wal, std::ios::in | std::ios::out | std::ios::binary);
+  const auto middle = static_cast<std::streamoff>(fs::file_size(wal) / 2);
+  file.seekg(middle);
+  const char byte = static_cast<char>(file.get());
+  file.seekp(middle);
+  file.put(static_cast<char>(byte ^ 4));
+  file.close();
+  f.options.path = copy;
+  const auto opened = f.try_open();
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == Code::corrupt);
+  CHECK(opened.error().message.find(wal.filename().string()) != std::string::npos);
+}
+
+TEST_CASE("a journal record that RocksDB trusts and we do not is refused by number") {
+  StoreFixture f;
+  f.open();
+  fill(f, 3);
+  const std::string copy = f.directory.path("record");
+  fs::copy(f.options.path, copy, fs::copy_options::recursive);
+  f.store.reset();
+  f.options.path = copy;
+  {
+    auto kv = storage::kv::Kv::open({copy, 1 << 20, nullptr}, *f.log, f.registry);
+    REQUIRE(kv);
+    const std::string key("\0\0\0\0\0\0\0\2", 8);
+    std::string value = (*kv)->get(storage::kv::Family::journal, key).value().value();
+    value[value.size() / 2] ^= 1;
+    storage::kv::Batch batch;
+    batch.put(storage::kv::Family::journal, key, value);
+    REQUIRE((*kv)->write(std::move(batch), storage::kv::Sync::yes));
+  }
+  const auto opened = f.try_open();
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == Code::corrupt);
+  CHECK(opened.error().message.find("journal record 2") != std::string::npos);
+}
+
+TEST_CASE("a newer format is refused with both versions and what to do") {
+  StoreFixture f;
+  f.open();
+  f.store.reset();
+  {
+    auto kv = storage::kv::Kv::open({f.options.path, 1 << 20, nullptr}, *f.log, f.registry);
+    REQUIRE(kv);
+    storage::kv::Batch batch;
+    batch.put(storage::kv::Family::meta, storage::kv::key_prefix(0) + "format", "7");
+    REQUIRE((*kv)->write(std::move(batch), storage::kv::Sync::yes));
+  }
+  const auto opened = f.try_open();
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == Code::unsupported);
+  CHECK(opened.error().message.find("format 7") != std::string::npos);
+  CHECK(opened.error().message.find("format 1") != std::string::npos);
+  CHECK(opened.error().message.find("start the newer Plumbline") != std::string::npos);
+}
+
+TEST_CASE("a directory in use is a conflict") {
+  StoreFixture f;
+  f.open();
+  const auto second = f.try_open();
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Code::conflict);
+}
+
+TEST_CASE("a full disk answers unavailable, keeps serving reads, and resumes") {
+  StoreFixture f;
+  storage::kv::FaultDisk disk;
+  f.options.file_system = disk.file_system();
+  f.open();
+  fill(f, 20);
+  disk.no_space(true);
+  const auto refused = f.store->write(one_series(metric, {{f.clock.now_ms() + 5000, 1}}));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::unavailable);
+  CHECK_FALSE(f.store->seal());
+  CHECK(read_all(*f.store, metric).size() == 20);
+  disk.no_space(false);
+  // RocksDB's recovery thread looks again every few seconds.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  bool resumed = false;
+  while (!resumed && std::chrono::steady_clock::now() < deadline) {
+    resumed = f.store->write(one_series(metric, {{f.clock.now_ms() + 6000, 2}})).has_value();
+    if (!resumed) std::this_thread::yield();
+  }
+  REQUIRE(resumed);
+  REQUIRE(f.store->maintain());  // the seal that failed is made up for
+  CHECK(f.store->stats().head_samples <= 1);
+  CHECK(read_all(*f.store, metric).size() == 21);
+  f.reopen();
+  CHECK(read_all(*f.store, metric).size() == 21);
+}
+
+TEST_CASE("a power cut loses nothing that was synced") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 5; ++round) {
+    StoreFixture f;
+    storage::kv::FaultDisk disk;
+    f.options.file_system = disk.file_system();
+    f.options.journal_sync.policy = storage::SyncPolicy::always;
+    f.open();
+    const int count = 10 + static_cast<int>(random() % 100);
+    const auto seal_at = static_cast<int>(random() % 150);
+    for (int i = 0; i < count; ++i) {
+      if (i == seal_at) REQUIRE(f.store->seal());
+      REQUIRE(f.store->write(one_series(metric, {{f.clock.now_ms() + i, static_cast<double>(i)}})));
+    }
+    disk.no_space(true);  // nothing that closing does reaches the disk
+    f.store.reset();
+    disk.no_space(false);
+    disk.power_cut();
+    f.open();
+    REQUIRE(read_all(*f.store, metric).size() == static_cast<std::size_t>(count));
+  }
+}
+
+TEST_CASE("whatever operation fails once, nothing acknowledged is lost") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 12; ++round) {
+    StoreFixture f;
+    storage::kv::FaultDisk disk;
+    f.options.file_system = disk.file_system();
+    f.options.journal_sync.policy = storage::SyncPolicy::always;
+    f.open();
+    disk.fail_operation(1 + random() % 120);
+    std::vector<Sample> acknowledged;
+    for (int i = 0; i < 40; ++i) {
+      const Sample sample{f.clock.now_ms() + i, static_cast<double>(i)};
+      if (f.store->write(one_series(metric, {sample}))) acknowledged.push_back(sample);
+      if (i == 20) (void)f.store->seal();  // may fail: that is the point
+    }
+    disk.fail_operation(0);
+    f.store.reset();
+    f.open();
+    const std::vector<Sample> found = read_all(*f.store, metric);
+    for (const Sample& s : acknowledged) REQUIRE(std::find(found.begin(), found.end(), s) != found.end());
+  }
+}
