@@ -72,7 +72,7 @@ std::vector<IdTable::Row> IdTable::find(IdKind kind, std::string_view id) const 
 
 Head::Numbered Head::stream_of(EventKind kind, const model::Labels& labels) {
   const auto slot = static_cast<std::size_t>(kind);
-  PLUMBLINE_CHECK(slot < by_labels_.size(), "a row has one of the three kinds");
+  PLUMBLINE_CHECK(slot < kind_slots, "a row has one of the three kinds");
   {
     ReadLock lock(streams_mutex_);
     const auto found = by_labels_[slot].find(labels);

@@ -78,11 +78,12 @@ class Head {
     std::uint32_t number = 0;
     StreamHead* stream = nullptr;
   };
+  static constexpr std::size_t kind_slots = 4;  // EventKind begins at 1
   using Streams = std::unordered_map<model::Labels, Numbered, model::LabelsHash>;
   Numbered stream_of(EventKind kind, const model::Labels& labels) PLUMBLINE_EXCLUDES(streams_mutex_);
 
   mutable SharedMutex streams_mutex_;
-  std::array<Streams, 4> by_labels_ PLUMBLINE_GUARDED_BY(streams_mutex_);  // by kind
+  std::array<Streams, kind_slots> by_labels_ PLUMBLINE_GUARDED_BY(streams_mutex_);  // by kind
   std::vector<std::unique_ptr<StreamHead>> streams_ PLUMBLINE_GUARDED_BY(streams_mutex_);
   IdTable ids_;
   mutable Mutex labels_mutex_;

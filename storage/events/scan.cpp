@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "daemon/base/text.hpp"
 #include "storage/events/directory.hpp"
@@ -19,12 +20,11 @@ Scan::Scan(const kv::Kv& kv, HeadsView heads, const EventQuery& query, std::span
 
 Status Scan::run(const BlockVisitor& visit) {
   PLUMBLINE_CHECK_OK(collect());
-  if (query_.newest_first)
-    std::stable_sort(candidates_.begin(), candidates_.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.max_time > b.max_time; });
-  else
-    std::stable_sort(candidates_.begin(), candidates_.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.min_time < b.min_time; });
+  for (std::size_t i = 0; i < candidates_.size(); ++i) candidates_[i].order = i;
+  std::sort(candidates_.begin(), candidates_.end(), [this](const Candidate& a, const Candidate& b) {
+    return query_.newest_first ? std::tie(b.max_time, a.order) < std::tie(a.max_time, b.order)
+                               : std::tie(a.min_time, a.order) < std::tie(b.min_time, b.order);
+  });
   for (const Candidate& c : candidates_) {
     PLUMBLINE_TRY(const bool more, c.rows != nullptr ? visit_rows(c, visit) : visit_block(c, visit));
     if (!more) break;

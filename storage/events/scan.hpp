@@ -49,6 +49,7 @@ class Scan {
     std::size_t first = 0;
     std::size_t last = 0;
     BlockKey key;
+    std::size_t order = 0;  // of collection: settles equal times
   };
   Status collect();
   void collect_heads();

@@ -34,7 +34,15 @@ ByteReader fields_of(const char* at) {
 
 void RowsView::sort() {
   const auto earlier = [](const RowRef& a, const RowRef& b) { return a.time_ns < b.time_ns; };
-  if (!std::is_sorted(rows.begin(), rows.end(), earlier)) std::stable_sort(rows.begin(), rows.end(), earlier);
+  if (std::is_sorted(rows.begin(), rows.end(), earlier)) return;
+  std::vector<std::pair<std::int64_t, std::size_t>> order;
+  order.reserve(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) order.emplace_back(rows[i].time_ns, i);
+  std::sort(order.begin(), order.end());
+  std::vector<RowRef> sorted;
+  sorted.reserve(rows.size());
+  for (const auto& [time, i] : order) sorted.push_back(rows[i]);
+  rows = std::move(sorted);
 }
 
 std::size_t RowsView::cut(std::size_t first) const {
