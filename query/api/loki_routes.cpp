@@ -134,7 +134,8 @@ http::Response show_streams(const std::vector<logql::Entry>& entries, bool categ
 }
 
 void write_point(JsonWriter& json, const logql::MetricPoint& point) {
-  json.begin_array().raw(json_number(static_cast<double>(point.t_ms) / 1000)).string(format_number(point.v)).end_array();
+  // Seconds with a fraction only where there is one, never with an exponent.
+  json.begin_array().raw(format_number(static_cast<double>(point.t_ms) / 1000)).string(format_number(point.v)).end_array();
 }
 
 bool wants_categories(const http::Request& request) {

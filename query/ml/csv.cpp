@@ -112,7 +112,7 @@ Result<FeatureReference> summarise(const std::string& name, const std::vector<st
     if (number && std::isnan(*number)) continue;
     if (!text) added = builder.add(*number);
     else if (present > 0 && truths) added = builder.add(*truth_word(cell));
-    else if (number) added = builder.add(json_number(*number));  // "1.0" and 1 are one category, as in stored records
+    else if (number) added = builder.add(format_number(*number));  // "1.0" and 1 are one category, as in stored records
     else added = builder.add(cell);
     if (!added) return fail(added.error().in("column '" + name + "'"));
   }

@@ -28,7 +28,7 @@ std::optional<std::string> text_of(const model::Value& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
   if (const auto* number = std::get_if<double>(&value)) {
     if (std::isnan(*number)) return std::nullopt;
-    return json_number(*number);
+    return format_number(*number);
   }
   if (const auto* integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
   if (const auto* truth = std::get_if<bool>(&value)) return *truth ? "true" : "false";

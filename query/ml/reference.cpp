@@ -70,7 +70,7 @@ FeatureReference FeatureBuilder::finish(std::string name, std::uint64_t rows, bo
   out.missing = rows - std::min(rows, present);
   if (force_category || has_text()) {
     out.type = FeatureType::category;
-    for (const double v : numbers_) ++categories_[json_number(v)];
+    for (const double v : numbers_) ++categories_[format_number(v)];
     out.categories.assign(categories_.begin(), categories_.end());
     std::sort(out.categories.begin(), out.categories.end(), [](const auto& a, const auto& b) {
       return a.second != b.second ? a.second > b.second : a.first < b.first;
