@@ -4,6 +4,7 @@
 //
 // A call has exactly one operation or one worker at a time, so that its state needs no lock. Generic, because the methods
 // are bytes in, bytes out (grpc_services.hpp), and because the completion-queue API costs half of the callback API's CPU.
+#include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
@@ -53,8 +54,6 @@ bool is_loopback(std::string_view listen) {
   return host == "localhost" || host == "[::1]" || host.starts_with("127.");
 }
 
-class Server;
-
 struct Call {
   enum class Step { accepting, reading, finishing };
   Step step = Step::accepting;
@@ -79,6 +78,8 @@ class Server final : public GrpcServer {
     if (!is_loopback(address))
       return fail(Code::unsupported, "gRPC listens on loopback only (127.0.0.1, [::1], localhost), got " + printable(address) +
                                          "; from other machines use OTLP over HTTP");
+    // gRPC prints lines of its own form to stderr about peers and ports; what matters of it comes back as a status.
+    gpr_set_log_function([](gpr_log_func_args*) {});
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
