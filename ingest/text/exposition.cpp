@@ -289,8 +289,9 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
   if (!openmetrics) in.skip_blanks();
   if (in.peek() != '{' && !in.bare(name, is_name_start, "a metric name or {")) return report(out, line_, *in.fault());
   out.labels.push_back({std::string(model::metric_name_label), ""});
-  if (!openmetrics) in.skip_blanks();
-  if (in.peek() == '{') {
+  const bool spaced = !openmetrics && in.skip_blanks();
+  const bool braces = in.peek() == '{';
+  if (braces) {
     in.skip(1);
     if (!in.label_list(out.labels, &name)) return report(out, line_, *in.fault());
   }
@@ -303,13 +304,10 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
   } else {
     out.labels.front().value = std::move(name);
   }
-  const bool tight = !in.done() && !is_blank(in.peek());
-  if (openmetrics || !tight) {
-    if (!in.gap("the value")) return report(out, line_, *in.fault());
-  } else if (out.labels.size() == 1) {
-    // name followed at once by a character that no name has
+  // Classic text needs a blank or a closing brace before the value: in a-b the name ends where it should not.
+  if (!openmetrics && !braces && !spaced && !in.done())
     return report(out, line_, {"syntax", "expected { or a value after the metric name, found " + in.seen(), in.column()});
-  }
+  if (!in.gap("the value")) return report(out, line_, *in.fault());
   if (!in.number(out.value, "value")) return report(out, line_, *in.fault());
 
   const auto at_exemplar = [&] { return openmetrics && in.rest().starts_with(" # {"); };
