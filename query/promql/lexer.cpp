@@ -305,7 +305,11 @@ bool Lexer::scan_number() {
     return is_digit(c) || (hex && ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')));
   };
   const auto exponent = [&](char c) { return !hex && (c == 'e' || c == 'E'); };
-  const auto any_of = [&](std::string_view set) { return !at_end() && set.find(in_[pos_]) != std::string_view::npos; };
+  const auto accept = [&](std::string_view set) {
+    const bool yes = !at_end() && set.find(in_[pos_]) != std::string_view::npos;
+    pos_ += yes;
+    return yes;
+  };
   bool dot = false, exponent_seen = false;
   if (peek() == '.') ++pos_, dot = true;
   if (!at_end() && digit(in_[pos_])) ++pos_;
@@ -313,17 +317,17 @@ bool Lexer::scan_number() {
     const char c = in_[pos_];
     if (c == '.') {
       ++pos_;
-      if (dot || hex || any_of("_.")) return false;
+      if (dot || accept("_.") || hex) return false;
       dot = true;
     } else if (exponent(c)) {
       ++pos_;
       if (exponent_seen) return false;
       exponent_seen = true;
-      if (any_of("+-")) ++pos_;
-      if (at_end() || any_of("._eE")) return false;
+      accept("+-");
+      if (accept("._eE") || at_end()) return false;
     } else if (c == '_') {
       ++pos_;
-      if (at_end() || any_of("._eE")) return false;
+      if (accept("._eE") || at_end()) return false;
     } else if (digit(c)) {
       ++pos_;
     } else {

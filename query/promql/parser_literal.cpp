@@ -96,7 +96,10 @@ Result<double> Parser::number(const Token& token) {
 
 Result<double> Parser::duration_literal(const Token& token) {
   const Result<std::int64_t> ms = parse_duration_ms(token.text);
-  if (!ms) return fail_at(token.pos, ms.error().message);
+  if (!ms)
+    return fail_at(token.pos, ms.error().message == "duration out of range"
+                                  ? ms.error().message
+                                  : "not a valid duration string: " + quote(token.text));
   return static_cast<double>(*ms) / 1000;
 }
 

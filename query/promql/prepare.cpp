@@ -1,6 +1,7 @@
 // Before evaluation: durations and @ become numbers, every selector gets the time range its uses need, and each distinct
 // selector is read once.
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -99,7 +100,8 @@ Status Evaluator::load() {
     if (source.range.min > source.range.max) continue;
     PLUMBLINE_CHECK_OK(tick());
     Status inside;
-    const storage::SeriesQuery query{source.matchers, source.range, context_.options.samples_max,
+    // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
+    const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
                                      context_.options.series_max};
     const Status read = context_.reader.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
       if (++series > context_.options.series_max) {

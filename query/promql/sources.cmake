@@ -1,4 +1,6 @@
 list(APPEND QUERY_SOURCES
+  api/prometheus_json.cpp
+  api/prometheus_routes.cpp
   promql/aggregation.cpp
   promql/binary.cpp
   promql/calls.cpp

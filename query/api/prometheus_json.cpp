@@ -1,0 +1,100 @@
+#include "query/api/prometheus_json.hpp"
+
+#include <fmt/format.h>
+
+#include "daemon/base/text.hpp"
+
+namespace plumbline::query {
+
+std::string json_time(std::int64_t t_ms) {
+  const std::int64_t seconds = t_ms / 1000, rest = t_ms % 1000;
+  std::string out = t_ms < 0 && seconds == 0 ? "-0" : std::to_string(seconds);
+  if (rest != 0) out += fmt::format(".{:03}", rest < 0 ? -rest : rest);
+  return out;
+}
+
+void write_labels(JsonWriter& w, const Labels& labels) {
+  w.begin_object();
+  for (const model::Label& l : labels) w.field(l.name, l.value);
+  w.end_object();
+}
+
+namespace {
+
+void write_point(JsonWriter& w, std::int64_t t, double v) {
+  w.begin_array().raw(json_time(t)).string(format_number(v)).end_array();
+}
+
+void write(JsonWriter& w, const Scalar& s) { write_point(w, s.t, s.v); }
+void write(JsonWriter& w, const StringValue& s) { w.begin_array().raw(json_time(s.t)).string(s.v).end_array(); }
+void write(JsonWriter& w, const Vector& vector) {
+  w.begin_array();
+  for (const VectorPoint& p : vector) {
+    w.begin_object().key("metric");
+    write_labels(w, p.labels);
+    w.key("value");
+    write_point(w, p.t, p.v);
+    w.end_object();
+  }
+  w.end_array();
+}
+void write(JsonWriter& w, const Matrix& matrix) {
+  w.begin_array();
+  for (const MatrixSeries& s : matrix) {
+    w.begin_object().key("metric");
+    write_labels(w, s.labels);
+    w.key("values").begin_array();
+    for (const Sample& p : s.samples) write_point(w, p.t, p.v);
+    w.end_array().end_object();
+  }
+  w.end_array();
+}
+
+void write_notes(JsonWriter& w, std::string_view key, std::string_view kind, const std::vector<std::string>& notes) {
+  static constexpr std::size_t notes_max = 10;
+  if (notes.empty()) return;
+  w.key(key).begin_array();
+  for (std::size_t i = 0; i < notes.size() && i < notes_max; ++i) w.string(notes[i]);
+  if (notes.size() > notes_max) w.string(fmt::format("{} more {} annotations omitted", notes.size() - notes_max, kind));
+  w.end_array();
+}
+
+}  // namespace
+
+void write_value(JsonWriter& w, const PromValue& value) {
+  static constexpr std::string_view types[] = {"scalar", "string", "vector", "matrix"};
+  w.begin_object().field("resultType", types[value.index()]).key("result");
+  std::visit([&](const auto& v) { write(w, v); }, value);
+  w.end_object();
+}
+
+http::Response prometheus_success(std::string_view data, const std::vector<std::string>& warnings,
+                                  const std::vector<std::string>& infos) {
+  std::string body;
+  JsonWriter w(body);
+  w.begin_object().field("status", "success").key("data").raw(data);
+  write_notes(w, "warnings", "warning", warnings);
+  write_notes(w, "infos", "info", infos);
+  w.end_object();
+  return http::Response::json(std::move(body));
+}
+
+http::Response prometheus_error(const Error& error) {
+  std::string_view type;
+  int status = 0;
+  switch (error.code) {
+    case Code::invalid_input: type = "bad_data", status = 400; break;
+    case Code::timeout: type = "timeout", status = 503; break;
+    case Code::cancelled: type = "canceled", status = 499; break;
+    case Code::execution:
+    case Code::over_limit:   // of this query: asking again later would not help
+    case Code::unsupported: type = "execution", status = 422; break;
+    default: return http::Response::error(error);
+  }
+  std::string body;
+  JsonWriter w(body);
+  w.begin_object().field("status", "error").field("errorType", type).field("error", error.message).end_object();
+  return http::Response::json(std::move(body), status);
+}
+
+}  // namespace plumbline::query

@@ -1,0 +1,27 @@
+// Prometheus' JSON envelope and value shapes.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/base/json_writer.hpp"
+#include "proto/http.hpp"
+#include "query/query.hpp"
+
+namespace plumbline::query {
+
+// [1435781451.781: whole seconds have no fraction, others exactly three digits.
+std::string json_time(std::int64_t t_ms);
+void write_labels(JsonWriter& w, const Labels& labels);
+// {"resultType":...,"result":...}; empty results are [], never null.
+void write_value(JsonWriter& w, const PromValue& value);
+
+// {"status":"success","data":<data>,"warnings":[..],"infos":[..]}; the lists are left out when they are empty, and cut
+// to ten entries each as upstream does.
+http::Response prometheus_success(std::string_view data, const std::vector<std::string>& warnings = {},
+                                  const std::vector<std::string>& infos = {});
+// Evaluation errors are 422 "execution", timeouts 503 "timeout", bad requests 400 "bad_data".
+http::Response prometheus_error(const Error& error);
+
+}  // namespace plumbline::query

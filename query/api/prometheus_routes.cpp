@@ -1,0 +1,296 @@
+// The read half of Prometheus' HTTP API, v1, as Grafana's data source and promtool call it.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "daemon/base/text.hpp"
+#include "query/api/prometheus_json.hpp"
+#include "query/promql/ast.hpp"
+#include "query/query.hpp"
+
+namespace plumbline::query {
+
+namespace {
+
+using http::Request;
+using http::Response;
+
+Error bad_parameter(std::string_view name, std::string_view message) {
+  return {Code::invalid_input, fmt::format("invalid parameter \"{}\": {}", name, message)};
+}
+
+std::string_view text_param(const Request& r, std::string_view name) { return r.param(name).value_or(""); }
+
+Result<std::int64_t> time_param(const Request& r, std::string_view name, std::optional<std::int64_t> otherwise = {}) {
+  const std::string_view text = text_param(r, name);
+  if (text.empty() && otherwise) return *otherwise;
+  const Result<std::int64_t> ms = parse_api_time_ms(text);
+  if (!ms) return fail(bad_parameter(name, fmt::format("cannot parse \"{}\" to a valid timestamp", text.substr(0, 64))));
+  return *ms;
+}
+
+// Seconds as a float, or a Prometheus duration.
+Result<std::int64_t> duration_param(const Request& r, std::string_view name) {
+  const std::string_view text = text_param(r, name);
+  if (const std::optional<double> seconds = parse_number(text)) {
+    if (!(std::fabs(*seconds) < 9.2e9))
+      return fail(bad_parameter(name, fmt::format("cannot parse \"{}\" to a valid duration. It overflows int64", text)));
+    return static_cast<std::int64_t>(std::trunc(*seconds * 1000));
+  }
+  const Result<std::int64_t> ms = parse_duration_ms(text);
+  if (!ms) return fail(bad_parameter(name, fmt::format("cannot parse \"{}\" to a valid duration", text.substr(0, 64))));
+  return *ms;
+}
+
+// 0: no limit.
+Result<std::size_t> limit_param(const Request& r) {
+  const std::string_view text = text_param(r, "limit");
+  if (text.empty()) return 0;
+  const std::optional<std::int64_t> n = parse_int(text);
+  if (!n) return fail(bad_parameter("limit", fmt::format("cannot parse \"{}\" to a valid limit", text.substr(0, 64))));
+  if (*n < 0) return fail(bad_parameter("limit", "limit must be non-negative"));
+  return static_cast<std::size_t>(*n);
+}
+
+Result<std::vector<model::Matchers>> match_params(const Request& r) {
+  std::vector<model::Matchers> out;
+  for (const std::string_view text : r.params("match[]")) {
+    Result<model::Matchers> matchers = promql::parse_selector(text);
+    if (!matchers) return fail(bad_parameter("match[]", matchers.error().message));
+    if (std::ranges::all_of(*matchers, [](const model::Matcher& m) { return m.matches_empty(); }))
+      return fail(bad_parameter("match[]", "match[] must contain at least one non-empty matcher"));
+    out.push_back(std::move(*matchers));
+  }
+  return out;
+}
+
+Result<model::TimeRange> range_params(const Request& r) {
+  const model::TimeRange all;
+  PLUMBLINE_TRY(const std::int64_t start, time_param(r, "start", all.min));
+  PLUMBLINE_TRY(const std::int64_t end, time_param(r, "end", all.max));
+  if (end < start) return fail(bad_parameter("end", "end timestamp must not be before start time"));
+  return model::TimeRange{start, end};
+}
+
+const std::string truncated = "results truncated due to limit";
+
+template <class T>
+bool truncate(std::vector<T>& v, std::size_t limit) {
+  if (limit == 0 || v.size() <= limit) return false;
+  v.resize(limit);
+  return true;
+}
+
+// `timeout` may shorten the engine's own limit, `lookback_delta` replaces its lookback.
+Result<EngineOptions> options_of(const Request& r, EngineOptions options) {
+  if (r.param("timeout")) {
+    PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "timeout"));
+    options.timeout = std::min(options.timeout, Millis(ms));
+  }
+  if (!text_param(r, "lookback_delta").empty()) {
+    PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "lookback_delta"));
+    if (ms > 0) options.lookback = Millis(ms);
+  }
+  return options;
+}
+
+Result<Response> answer(Result<Answer> result, std::size_t limit) {
+  if (!result) {
+    if (result.error().code != Code::invalid_input) return fail(result.error());
+    return fail(bad_parameter("query", result.error().message));
+  }
+  bool cut = false;
+  if (auto* v = std::get_if<Vector>(&result->value)) cut = truncate(*v, limit);
+  if (auto* m = std::get_if<Matrix>(&result->value)) cut = truncate(*m, limit);
+  if (cut) result->warnings.push_back(truncated);
+  std::string data;
+  JsonWriter w(data);
+  write_value(w, result->value);
+  return prometheus_success(data, result->warnings, result->infos);
+}
+
+// Grafana escapes label names that are not [a-zA-Z_][a-zA-Z0-9_]*: U__my_2e_metric is my.metric, "__" is "_".
+std::string unescape_label(std::string_view name) {
+  if (!name.starts_with("U__")) return std::string(name);
+  std::string out;
+  const std::string_view body = name.substr(3);
+  for (std::size_t i = 0; i < body.size(); ++i) {
+    if (body[i] != '_') {
+      out += body[i];
+      continue;
+    }
+    if (i + 1 < body.size() && body[i + 1] == '_') {
+      out += '_';
+      ++i;
+      continue;
+    }
+    const std::size_t end = body.find('_', i + 1);
+    std::uint32_t c = 0;
+    if (end == std::string_view::npos) return std::string(name);
+    const auto [stop, ec] = std::from_chars(body.data() + i + 1, body.data() + end, c, 16);
+    if (ec != std::errc{} || stop != body.data() + end || c > 0x10ffff) return std::string(name);
+    if (c < 0x80) {
+      out += static_cast<char>(c);
+    } else if (c < 0x800) {
+      out += {static_cast<char>(0xc0 | c >> 6), static_cast<char>(0x80 | (c & 63))};
+    } else if (c < 0x10000) {
+      out += {static_cast<char>(0xe0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 63)), static_cast<char>(0x80 | (c & 63))};
+    } else {
+      out += {static_cast<char>(0xf0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 63)),
+              static_cast<char>(0x80 | (c >> 6 & 63)), static_cast<char>(0x80 | (c & 63))};
+    }
+    i = end;
+  }
+  return out;
+}
+
+std::string json_strings(const std::vector<std::string>& strings) {
+  std::string data;
+  JsonWriter w(data);
+  w.begin_array();
+  for (const std::string& s : strings) w.string(s);
+  w.end_array();
+  return data;
+}
+
+// What the handlers share; copied into each of them.
+struct Api {
+  const Engine* engine;
+  const storage::Reader* reader;
+  const Clock* clock;
+  BuildInfo build;
+
+  Result<Response> query(const Request& r) const {
+    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
+    PLUMBLINE_TRY(const std::int64_t t, time_param(r, "time", clock->now_ms()));
+    PLUMBLINE_TRY(const EngineOptions options, options_of(r, engine->options()));
+    return answer(Engine(*reader, *clock, options).instant(text_param(r, "query"), t), limit);
+  }
+
+  Result<Response> query_range(const Request& r) const {
+    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
+    PLUMBLINE_TRY(const std::int64_t start, time_param(r, "start"));
+    PLUMBLINE_TRY(const std::int64_t end, time_param(r, "end"));
+    if (end < start) return fail(bad_parameter("end", "end timestamp must not be before start time"));
+    PLUMBLINE_TRY(const std::int64_t step, duration_param(r, "step"));
+    if (step <= 0)
+      return fail(bad_parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive "
+                                        "integer"));
+    if ((static_cast<double>(end) - static_cast<double>(start)) / static_cast<double>(step) > engine->options().points_max)
+      return fail(Code::invalid_input, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
+                                       "query resolution (?step=XX)");
+    PLUMBLINE_TRY(const EngineOptions options, options_of(r, engine->options()));
+    return answer(Engine(*reader, *clock, options).range(text_param(r, "query"), start, end, step), limit);
+  }
+
+  Result<Response> format_query(const Request& r) const {
+    const Result<std::string> text = format_promql(text_param(r, "query"));
+    if (!text) return fail(bad_parameter("query", text.error().message));
+    return prometheus_success(json_quote(*text));
+  }
+
+  Result<Response> series(const Request& r) const {
+    if (r.params("match[]").empty()) return fail(Code::invalid_input, "no match[] parameter provided");
+    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
+    PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
+    PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
+    PLUMBLINE_TRY(std::vector<Labels> found, reader->series(selectors, range, limit == 0 ? 0 : limit + 1));
+    const bool cut = truncate(found, limit);
+    std::string data;
+    JsonWriter w(data);
+    w.begin_array();
+    for (const Labels& labels : found) write_labels(w, labels);
+    w.end_array();
+    return prometheus_success(data, cut ? std::vector{truncated} : std::vector<std::string>{});
+  }
+
+  Result<Response> labels(const Request& r) const {
+    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
+    PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
+    PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
+    PLUMBLINE_TRY(std::vector<std::string> names, reader->label_names(selectors, range));
+    const bool cut = truncate(names, limit);
+    return prometheus_success(json_strings(names), cut ? std::vector{truncated} : std::vector<std::string>{});
+  }
+
+  Result<Response> label_values(const Request& r) const {
+    const std::string name = unescape_label(r.path_value("name"));
+    if (name.empty() || !valid_utf8(name)) return fail(Code::invalid_input, "invalid label name: " + json_quote(name));
+    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
+    PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
+    PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
+    PLUMBLINE_TRY(std::vector<std::string> values, reader->label_values(name, selectors, range));
+    const bool cut = truncate(values, limit);
+    return prometheus_success(json_strings(values), cut ? std::vector{truncated} : std::vector<std::string>{});
+  }
+
+  Result<Response> metadata(const Request& r) const {
+    std::int64_t limit = -1, per_metric = -1;
+    for (const auto& [name, value] : {std::pair{"limit", &limit}, std::pair{"limit_per_metric", &per_metric}}) {
+      const std::string_view text = text_param(r, name);
+      if (text.empty()) continue;
+      const std::optional<std::int64_t> n = parse_int(text);
+      if (!n) return fail(Code::invalid_input, fmt::format("{} must be a number", name));
+      *value = *n;
+    }
+    PLUMBLINE_TRY(const std::vector<storage::MetricMetadata> all, reader->metadata(text_param(r, "metric")));
+    std::string data;
+    JsonWriter w(data);
+    w.begin_object();
+    std::int64_t metrics = 0;
+    for (std::size_t i = 0; i < all.size();) {
+      if (limit >= 0 && metrics++ >= limit) break;
+      w.key(all[i].metric).begin_array();
+      const std::string& metric = all[i].metric;
+      for (std::int64_t n = 0; i < all.size() && all[i].metric == metric; ++i, ++n) {
+        if (per_metric > 0 && n >= per_metric) continue;
+        w.begin_object().field("type", all[i].type).field("help", all[i].help).field("unit", all[i].unit).end_object();
+      }
+      w.end_array();
+    }
+    w.end_object();
+    return prometheus_success(data);
+  }
+
+  Result<Response> buildinfo(const Request&) const {
+    std::string data;
+    JsonWriter w(data);
+    w.begin_object().field("version", build.version).field("revision", build.revision).field("branch", "");
+    w.field("buildUser", "").field("buildDate", "").field("goVersion", "").end_object();
+    return prometheus_success(data);
+  }
+};
+
+using Method = Result<Response> (Api::*)(const Request&) const;
+
+http::Handler handler(const Api& api, Method method) {
+  return [api, method](const Request& request) {
+    Result<Response> response = (api.*method)(request);
+    return response ? std::move(*response) : prometheus_error(response.error());
+  };
+}
+
+}  // namespace
+
+http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build) {
+  const Api api{&engine, &reader, &clock, std::move(build)};
+  http::Routes routes;
+  const auto add = [&](std::string_view path, Method method, bool post) {
+    routes.push_back({"GET", "/api/v1/" + std::string(path), handler(api, method)});
+    if (post) routes.push_back({"POST", "/api/v1/" + std::string(path), handler(api, method)});
+  };
+  add("query", &Api::query, true);
+  add("query_range", &Api::query_range, true);
+  add("format_query", &Api::format_query, true);
+  add("series", &Api::series, true);
+  add("labels", &Api::labels, true);
+  add("label/{name}/values", &Api::label_values, false);
+  add("metadata", &Api::metadata, false);
+  add("status/buildinfo", &Api::buildinfo, false);
+  return routes;
+}
+
+}  // namespace plumbline::query

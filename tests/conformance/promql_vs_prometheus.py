@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""Asks Prometheus and Plumbline the same questions about the same data and counts how often they agree.
+
+Both servers must accept remote write 1.0 (Prometheus: --web.enable-remote-write-receiver) and be empty before.
+    promql_vs_prometheus.py REFERENCE_URL CANDIDATE_URL [--queries N] [--seed N] [--verbose]
+Prints "agree N of M"; exit status 0 when all agree.
+
+The reference may be older than 3.0, whose range windows also hold the sample on their left edge. So samples stand at odd
+milliseconds, and evaluation times and ranges are whole seconds: no sample ever lies on an edge.
+"""
+import argparse
+import json
+import math
+import random
+import struct
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+
+
+def varint(n):
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def field(number, payload):
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def encode_series(labels, samples):
+    out = b"".join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(labels.items()))
+    for t, v in samples:
+        bits = b"\x02\x00\x00\x00\x00\x00\xf0\x7f" if v is STALE else struct.pack("<d", v)
+        out += field(2, b"\x09" + bits + b"\x10" + varint(t))
+    return field(1, out)
+
+
+def snappy_literals(data):
+    """A snappy block of literals alone: valid, and no library is needed."""
+    out = bytearray(varint(len(data)))
+    for i in range(0, len(data), 60000):
+        chunk = data[i:i + 60000]
+        out += bytes([61 << 2]) + struct.pack("<H", len(chunk) - 1) + chunk
+    return bytes(out)
+
+
+def push(url, series):
+    body = snappy_literals(b"".join(encode_series(l, s) for l, s in series))
+    request = urllib.request.Request(url + "/api/v1/write", data=body, method="POST", headers={
+        "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
+        "X-Prometheus-Remote-Write-Version": "0.1.0"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        if answer.status not in (200, 204):
+            raise SystemExit(f"{url}: remote write answered {answer.status}")
+
+
+def ask(url, path, parameters):
+    data = urllib.parse.urlencode(parameters).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url + path, data=data), timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
+def make_data(rng, start_ms, steps):
+    """Counters with resets and gaps, gauges with NaN and infinities, classic histograms, a vanishing series."""
+    series = []
+    times = [start_ms + i * 15000 + rng.choice([137, 251, 389]) for i in range(steps)]
+
+    def walk(labels, make):
+        samples = []
+        for t in times:
+            v = make()
+            if v is not None:
+                samples.append((t, v))
+        series.append((labels, samples))
+
+    for job in ("api", "db"):
+        for instance in ("1", "2", "3"):
+            base = {"job": job, "instance": instance}
+            state = {"c": 0.0, "g": 50.0}
+
+            def counter():
+                if rng.random() < 0.03:
+                    return None
+                state["c"] = 0.0 if rng.random() < 0.02 else state["c"] + rng.randint(0, 40)
+                return state["c"]
+
+            def gauge():
+                state["g"] += rng.uniform(-5, 5)
+                return {0: math.nan, 1: math.inf, 2: -math.inf}.get(rng.randint(0, 150), round(state["g"], 3))
+
+            walk({"__name__": "req_total", **base}, counter)
+            walk({"__name__": "temp", **base}, gauge)
+            walk({"__name__": "flat", **base}, lambda: 7.0)
+            counts = [0, 0, 0, 0]
+            samples = {le: [] for le in ("0.1", "0.5", "1", "+Inf")}
+            for t in times:
+                total = 0
+                for i, le in enumerate(samples):
+                    counts[i] += rng.randint(0, 9)
+                    total += counts[i]
+                    samples[le].append((t, float(total)))
+            for le, s in samples.items():
+                series.append(({"__name__": "lat_bucket", "le": le, **base}, s))
+    series.append(({"__name__": "gone", "job": "api"}, [(t, 1.0) for t in times[:steps // 2]] + [(times[steps // 2], STALE)]))
+    return series
+
+
+SELECTORS = ["req_total", "temp", "flat", "lat_bucket", "gone", "missing", 'req_total{job="api"}',
+             'temp{instance=~"1|2"}', 'temp{instance!="3"}', 'flat{job!~"d.*"}', '{__name__="temp",job="db"}']
+RANGES = ["1m", "2m", "5m", "10m", "47s"]
+RANGE_FUNCTIONS = ["rate", "increase", "delta", "irate", "idelta", "deriv", "changes", "resets", "sum_over_time",
+                   "avg_over_time", "min_over_time", "max_over_time", "count_over_time", "last_over_time",
+                   "present_over_time", "stddev_over_time", "stdvar_over_time", "absent_over_time"]
+FUNCTIONS = ["abs", "ceil", "floor", "round", "sgn", "sqrt", "exp", "ln", "log2", "log10", "sin", "cos", "tan", "atan",
+             "sinh", "cosh", "tanh", "asinh", "deg", "rad", "absent", "timestamp", "minute", "hour", "day_of_week"]
+AGGREGATIONS = ["sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"]
+GROUPINGS = ["", " by (job)", " by (job, instance)", " without (instance)", " by (le)", " without (job, le)"]
+OPERATORS = ["+", "-", "*", "/", "%", "==", "!=", "<", ">", "<=", ">=", "== bool", "> bool", "atan2"]
+
+CORPUS = [
+    'sum by (job) (rate(req_total[5m]))', 'histogram_quantile(0.9, sum by (le, job) (rate(lat_bucket[5m])))',
+    'histogram_quantile(0.5, rate(lat_bucket[2m]))', 'topk(2, req_total)', 'bottomk by (job) (1, flat + temp)',
+    'quantile by (job) (0.7, temp)', 'quantile_over_time(0.3, temp[5m])', 'predict_linear(temp[5m], 600)',
+    'count_values("v", flat)', 'req_total / ignoring(instance) group_left sum without (instance) (req_total)',
+    'temp * on(job, instance) group_left flat', 'max_over_time(rate(req_total[1m])[5m:30s])',
+    'avg_over_time(temp[10m] offset 1m)', 'temp and on(instance) req_total > 100', 'flat or vector(1)',
+    'temp unless on(job) gone', 'label_replace(flat, "x", "$1-$2", "instance", "(.)(.*)")',
+    'label_join(flat, "x", "/", "job", "instance")', 'clamp(temp, 40, 60)', 'clamp_min(temp, 50)', 'time() - timestamp(temp)',
+    'scalar(sum(flat)) * 2', 'vector(time())', '-temp', '2 ^ 3 ^ 2', 'sum(temp) by (job) > bool 100',
+    'absent(missing{job="x"})', 'absent_over_time(gone[1m])', 'rate(req_total[5m] @ end())', 'flat offset -1m',
+    'sum(flat) + on() group_left vector(1)', 'holt(1)', 'sum(', 'flat + on(job) temp', 'temp + on() temp',
+]
+
+
+def expression(rng, depth):
+    if depth == 0:
+        return rng.choice(SELECTORS) + rng.choice(["", "", "", " offset 1m", " offset 37s"])
+    kind = rng.randint(0, 7)
+    if kind <= 1:
+        return f"{rng.choice(AGGREGATIONS)}{rng.choice(GROUPINGS)} ({expression(rng, depth - 1)})"
+    if kind <= 3:
+        return f"{rng.choice(RANGE_FUNCTIONS)}({rng.choice(SELECTORS)}[{rng.choice(RANGES)}])"
+    if kind == 4:
+        return f"{rng.choice(FUNCTIONS)}({expression(rng, depth - 1)})"
+    if kind == 5:
+        return f"({expression(rng, depth - 1)} {rng.choice(OPERATORS)} {expression(rng, depth - 1)})"
+    if kind == 6:
+        return f"({expression(rng, depth - 1)} {rng.choice(['and', 'or', 'unless'])} on(job) {expression(rng, depth - 1)})"
+    return f"({expression(rng, depth - 1)} {rng.choice(OPERATORS[:5])} {rng.choice(['2', '0.5', '-1'])})"
+
+
+def close(a, b):
+    x, y = float(a), float(b)
+    if math.isnan(x) or math.isnan(y):
+        return math.isnan(x) and math.isnan(y)
+    return x == y or abs(x - y) <= 1e-12 * max(abs(x), abs(y))
+
+
+def same(left, right):
+    if left["status"] != right["status"]:
+        return f'{left["status"]} ({left.get("error", "")}) against {right["status"]} ({right.get("error", "")})'
+    if left["status"] == "error":
+        return "" if left["errorType"] == right["errorType"] else f'{left["errorType"]} against {right["errorType"]}'
+    a, b = left["data"], right["data"]
+    if a["resultType"] != b["resultType"]:
+        return f'{a["resultType"]} against {b["resultType"]}'
+    if a["resultType"] in ("scalar", "string"):
+        return "" if a["result"][0] == b["result"][0] and close(a["result"][1], b["result"][1]) else "values differ"
+    key = lambda s: json.dumps(s["metric"], sort_keys=True)
+    one, two = {key(s): s for s in a["result"]}, {key(s): s for s in b["result"]}
+    if one.keys() != two.keys():
+        return f"series differ: {sorted(one.keys() ^ two.keys())[:3]}"
+    for k, s in one.items():
+        p = s.get("values") or [s["value"]]
+        q = two[k].get("values") or [two[k]["value"]]
+        if [t for t, _ in p] != [t for t, _ in q]:
+            return f"times of {k} differ"
+        for (t, x), (_, y) in zip(p, q):
+            if not close(x, y):
+                return f"{k} at {t}: {x} against {y}"
+    return ""
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("reference")
+    arguments.add_argument("candidate")
+    arguments.add_argument("--queries", type=int, default=400)
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--verbose", action="store_true")
+    options = arguments.parse_args()
+    rng = random.Random(options.seed)
+    print(f"seed {options.seed}")
+
+    steps = 160
+    end = int(time.time()) // 60 * 60 - 60
+    start = end - steps * 15
+    data = make_data(rng, start * 1000, steps)
+    urls = [options.reference.rstrip("/"), options.candidate.rstrip("/")]
+    for url in urls:
+        push(url, data)
+
+    queries = CORPUS + [expression(rng, rng.randint(1, 3)) for _ in range(options.queries)]
+    agree = total = 0
+    for text in queries:
+        at = rng.randint(start + 300, end)
+        for path, parameters in (("/api/v1/query", {"query": text, "time": at}),
+                                 ("/api/v1/query_range", {"query": text, "start": start + 60, "end": end, "step": 23})):
+            total += 1
+            left, right = (ask(url, path, parameters) for url in urls)
+            difference = same(left, right)
+            if not difference:
+                agree += 1
+            elif options.verbose or total - agree <= 20:
+                print(f"{path} {text!r}: {difference}")
+    print(f"agree {agree} of {total}")
+    return 0 if agree == total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+// Limits of a query, and what is read from the store for it.
+#include <catch2/catch.hpp>
+
+#include "query/query.hpp"
+#include "tests/support/support.hpp"
+
+using namespace plumbline;
+
+namespace {
+
+void fill(test::MemoryStore& store, int series, int samples) {
+  storage::WriteBatch batch;
+  for (int s = 0; s < series; ++s) {
+    storage::SeriesSamples out;
+    out.labels = model::Labels::of({{"__name__", "m"}, {"i", std::to_string(s)}});
+    for (int k = 0; k < samples; ++k) out.samples.push_back({k * 1000, static_cast<double>(k)});
+    batch.series.push_back(std::move(out));
+  }
+  REQUIRE(store.write(std::move(batch)));
+}
+
+// Counts selects and remembers their ranges.
+class CountingReader final : public storage::Reader {
+ public:
+  explicit CountingReader(const storage::Reader& inner) : inner_(inner) {}
+  Status select(const storage::SeriesQuery& q, const storage::SeriesVisitor& visit) const override {
+    ranges.push_back(q.range);
+    return inner_.select(q, visit);
+  }
+  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r,
+                                            std::size_t n) const override { return inner_.series(s, r, n); }
+  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r) const override {
+    return inner_.label_names(s, r);
+  }
+  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s,
+                                                model::TimeRange r) const override { return inner_.label_values(n, s, r); }
+  Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return inner_.metadata(m); }
+  Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return inner_.scan(q, v); }
+  Result<std::vector<model::Labels>> streams(model::EventKind k, const model::Matchers& m, model::TimeRange r) const override {
+    return inner_.streams(k, m, r);
+  }
+  Result<std::vector<std::optional<model::LateLabel>>> late_labels(std::string_view m,
+                                                                   std::span<const std::string> ids) const override {
+    return inner_.late_labels(m, ids);
+  }
+  mutable std::vector<model::TimeRange> ranges;
+
+ private:
+  const storage::Reader& inner_;
+};
+
+// Moves on by a second each time it is asked.
+class HastyClock final : public Clock {
+ public:
+  std::int64_t now_ns() const override { return 0; }
+  Steady steady() const override { return Steady(std::chrono::seconds(++asked_)); }
+
+ private:
+  mutable int asked_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("limits end a query with upstream's words") {
+  test::MemoryStore store;
+  fill(store, 50, 100);
+  const test::ManualClock clock;
+  query::EngineOptions options;
+  options.samples_max = 1000;
+  const auto many = query::Engine(store, clock, options).instant("sum(rate(m[5m]))", 100'000);
+  REQUIRE_FALSE(many);
+  CHECK(many.error().code == Code::over_limit);
+  CHECK(many.error().message == "query processing would load too many samples into memory in query execution");
+  const auto steps = query::Engine(store, clock, options).instant("sum_over_time(vector(1)[10y:1ms])", 100'000);
+  REQUIRE_FALSE(steps);
+  CHECK(steps.error().code == Code::over_limit);
+
+  options = {};
+  options.series_max = 10;
+  CHECK(query::Engine(store, clock, options).instant("m", 100'000).error().code == Code::over_limit);
+
+  const query::Engine engine(store, clock, {});
+  CHECK(engine.range("m", 0, 11'000'000, 1000));
+  CHECK(engine.range("m", 0, 11'001'000, 1000).error().message ==
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+  CHECK(engine.range("m", 10, 0, 1000).error().message == "end timestamp must not be before start time");
+  CHECK_FALSE(engine.range("m", 0, 10, 0));
+  CHECK(engine.range("m[5m]", 0, 10, 1).error().message ==
+        "invalid expression type \"range vector\" for range query, must be Scalar or instant Vector");
+}
+
+TEST_CASE("a query that runs out of time says so") {
+  test::MemoryStore store;
+  fill(store, 5, 10);
+  const HastyClock clock;
+  query::EngineOptions options;
+  options.timeout = Millis(1500);
+  const auto late = query::Engine(store, clock, options).instant("sum(m) + sum(m) + sum(m)", 5'000);
+  REQUIRE_FALSE(late);
+  CHECK(late.error().code == Code::timeout);
+  CHECK(late.error().message == "query timed out in query execution");
+}
+
+TEST_CASE("one selector is read once, for the time all its uses need") {
+  test::MemoryStore store;
+  fill(store, 2, 100);
+  const CountingReader reader(store);
+  const test::ManualClock clock;
+  const query::Engine engine(reader, clock, {});
+  REQUIRE(engine.range("m - m offset 1m + rate(m[30s])", 60'000, 90'000, 10'000));
+  REQUIRE(reader.ranges.size() == 1);
+  CHECK(reader.ranges[0].min == 60'000 - 60'000 - 300'000 + 1);
+  CHECK(reader.ranges[0].max == 90'000);
+  reader.ranges.clear();
+  REQUIRE(engine.instant("max_over_time(m[1m:10s] offset 5s)", 60'000));
+  REQUIRE(reader.ranges.size() == 1);
+  CHECK(reader.ranges[0].min == 60'000 - 5'000 - 60'000 - 300'000 + 1);
+  CHECK(reader.ranges[0].max == 55'000);
+}
+
+TEST_CASE("times at the ends of what fits are answers, not overflows") {
+  test::MemoryStore store;
+  fill(store, 1, 3);
+  const test::ManualClock clock;
+  const query::Engine engine(store, clock, {});
+  CHECK_FALSE(engine.instant("m", std::numeric_limits<std::int64_t>::max()));
+  CHECK_FALSE(engine.instant("m", std::numeric_limits<std::int64_t>::min()));
+  CHECK(engine.instant("m @ 9000000000000000", 0));
+  CHECK(engine.instant("m @ -9000000000000000 offset 290y", 0));
+  CHECK(engine.instant("m offset -290y", 0));
+  CHECK(engine.instant("sum_over_time(m[290y] offset 290y)", 0));
+}

@@ -1,0 +1,171 @@
+// Random texts and random expressions: nothing stops the parser, and whatever it accepts evaluates to an answer or to an
+// error, the same for an instant query and for the one step of a range query.
+#include <iostream>
+#include <random>
+#include <string>
+
+#include <catch2/catch.hpp>
+
+#include "query/promql/functions.hpp"
+#include "query/query.hpp"
+#include "tests/support/support.hpp"
+
+using namespace plumbline;
+
+namespace {
+
+class Generator {
+ public:
+  explicit Generator(unsigned seed) : random_(seed) {}
+  std::size_t below(std::size_t n) { return random_() % n; }
+  template <std::size_t N>
+  std::string one_of(const char* const (&texts)[N]) { return texts[below(N)]; }
+
+  std::string selector() {
+    static const char* const names[] = {"a_total", "b_total", "g", "h_bucket", "missing", "{__name__=~\"a_total|g\"}"};
+    static const char* const matchers[] = {"", "", "{x=\"1\"}", "{x!=\"2\"}", "{y=~\"p|q\"}", "{le!=\"\"}"};
+    const std::string name = one_of(names);
+    return name[0] == '{' ? name : name + one_of(matchers);
+  }
+  std::string modifiers() {
+    static const char* const texts[] = {"", "", "", " offset 1m", " offset -30s", " @ 300", " @ start()", " @ end()"};
+    return one_of(texts);
+  }
+  std::string vector(int depth) {
+    if (depth <= 0) return selector() + modifiers();
+    static const char* const aggregations[] = {"sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"};
+    static const char* const groupings[] = {"", " by (x)", " by (x, le)", " without (x)", " by ()"};
+    static const char* const operators[] = {"+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "atan2",
+                                            "== bool", "> bool", "+ on(x)", "* ignoring(y) group_left", "> on(x) group_right(y)"};
+    static const char* const sets[] = {"and", "or", "unless", "and on(x)", "or ignoring(y)", "unless on()"};
+    switch (below(9)) {
+      case 0: return one_of(aggregations) + one_of(groupings) + "(" + vector(depth - 1) + ")";
+      case 1: return "(" + vector(depth - 1) + " " + one_of(operators) + " " + vector(depth - 1) + ")";
+      case 2: return "(" + vector(depth - 1) + " " + one_of(sets) + " " + vector(depth - 1) + ")";
+      case 3: {
+        static const char* const arithmetic[] = {"+", "-", "*", "/", ">", "<=", "== bool"};
+        return "(" + scalar(depth - 1) + " " + one_of(arithmetic) + " " + vector(depth - 1) + ")";
+      }
+      case 4: return "topk(" + scalar(0) + ", " + vector(depth - 1) + ")";
+      case 5: return "-" + vector(depth - 1);
+      case 6: return "quantile by (x) (0.3, " + vector(depth - 1) + ")";
+      default: return call(depth);
+    }
+  }
+  std::string scalar(int depth) {
+    static const char* const literals[] = {"1", "0", "-2.5", "1e300", "Inf", "NaN", "5m", "time()", "pi()"};
+    return depth > 0 && below(3) == 0 ? "scalar(" + vector(depth - 1) + ")" : one_of(literals);
+  }
+  std::string matrix(int depth) {
+    static const char* const ranges[] = {"[1m]", "[5m]", "[90s]", "[2m]"};
+    static const char* const subqueries[] = {"[5m:1m]", "[3m:17s]", "[10m:]"};
+    return below(3) == 0 ? "(" + vector(depth - 1) + ")" + one_of(subqueries) + modifiers()
+                         : selector() + one_of(ranges) + modifiers();
+  }
+  std::string call(int depth) {
+    const auto all = query::promql::functions();
+    const auto& f = all[below(all.size())];
+    std::string out = std::string(f.name) + "(";
+    for (std::size_t i = 0; i < f.arguments.size(); ++i) {
+      if (i > 0) out += ", ";
+      switch (f.arguments[i]) {
+        case 'v': out += vector(depth - 1); break;
+        case 'm': out += matrix(depth - 1); break;
+        case 's': out += below(2) == 0 ? "0.5" : scalar(depth - 1); break;
+        default: out += below(2) == 0 ? "\"x\"" : "\"$1\"";
+      }
+    }
+    return (f.result == query::promql::Type::scalar ? "vector(" + out + "))" : out + ")");
+  }
+  unsigned raw() { return random_(); }
+
+ private:
+  std::mt19937 random_;
+};
+
+void fill(test::MemoryStore& store, Generator& g) {
+  storage::WriteBatch batch;
+  for (const char* name : {"a_total", "b_total", "g", "h_bucket"})
+    for (const char* x : {"1", "2", "3"})
+      for (const char* y : {"p", "q"}) {
+        storage::SeriesSamples s;
+        s.labels = model::Labels::of({{"__name__", name}, {"x", x}, {"y", y}, {"le", name[0] == 'h' ? x : ""}});
+        double v = 0;
+        for (std::int64_t t = 0; t < 600'000; t += 15'000) {
+          if (g.below(12) == 0) continue;
+          const std::size_t kind = g.below(40);
+          v += static_cast<double>(g.below(100)) / 8;
+          const double value = kind == 0   ? model::stale_nan
+                               : kind == 1 ? std::numeric_limits<double>::quiet_NaN()
+                               : kind == 2 ? std::numeric_limits<double>::infinity()
+                               : kind == 3 ? (v = 0)
+                                           : v;
+          s.samples.push_back({t, value});
+        }
+        batch.series.push_back(std::move(s));
+      }
+  REQUIRE(store.write(std::move(batch)));
+}
+
+}  // namespace
+
+TEST_CASE("random expressions evaluate or fail, and agree between instant and range") {
+  const unsigned seed = std::random_device{}();
+  std::cout << "promql random seed " << seed << "\n";
+  INFO("seed " << seed);
+  Generator g(seed);
+  test::MemoryStore store;
+  fill(store, g);
+  const test::ManualClock clock;
+  const query::Engine engine(store, clock, {});
+  int answered = 0;
+  for (int i = 0; i < 1500; ++i) {
+    const std::string text = g.vector(3);
+    CAPTURE(text);
+    const auto printed = query::format_promql(text);
+    if (!printed) continue;  // a type error, for example topk of a string
+    CHECK(query::format_promql(*printed) == *printed);
+    const std::int64_t t = static_cast<std::int64_t>(g.below(700)) * 1000;
+    const auto instant = engine.instant(text, t);
+    const auto range = engine.range(text, t, t, 1000);
+    static_cast<void>(engine.range(text, 0, 600'000, 37'000));
+    if (text.find("step()") != std::string::npos) continue;
+    CHECK(instant.has_value() == range.has_value());
+    if (!instant || !range) continue;
+    ++answered;
+    auto points = std::get<query::Vector>(instant->value);
+    std::sort(points.begin(), points.end(), [](const auto& l, const auto& r) { return l.labels < r.labels; });
+    const auto& matrix = std::get<query::Matrix>(range->value);
+    REQUIRE(points.size() == matrix.size());
+    for (std::size_t k = 0; k < points.size(); ++k) {
+      CHECK(points[k].labels == matrix[k].labels);
+      const double a = points[k].v, b = matrix[k].samples[0].v;
+      CHECK((a == b || (std::isnan(a) && std::isnan(b))));
+    }
+  }
+  CHECK(answered > 100);
+}
+
+TEST_CASE("random texts never stop the parser") {
+  const unsigned seed = std::random_device{}();
+  INFO("seed " << seed);
+  Generator g(seed);
+  static const char alphabet[] = "abmsx01.59 \t\n()[]{}<>=!~+-*/%^@,:\"'`\\#_$\xff\xc3";
+  for (int i = 0; i < 4000; ++i) {
+    std::string text;
+    if (i % 2 == 0) {
+      for (std::size_t n = g.below(60); n > 0; --n) text += alphabet[g.below(sizeof alphabet - 1)];
+    } else {
+      text = g.vector(3);
+      for (std::size_t n = g.below(4); n > 0 && !text.empty(); --n) {
+        const std::size_t at = g.below(text.size());
+        if (g.below(2) == 0) text.erase(at, 1 + g.below(5));
+        else text.insert(at, 1, alphabet[g.below(sizeof alphabet - 1)]);
+      }
+    }
+    CAPTURE(text);
+    const auto printed = query::format_promql(text);
+    if (printed) CHECK(query::format_promql(*printed) == *printed);
+    else CHECK(printed.error().message.find("parse error: ") != std::string::npos);
+  }
+}

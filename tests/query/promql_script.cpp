@@ -1,0 +1,402 @@
+#include "promql_script.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <regex>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "daemon/base/text.hpp"
+#include "query/promql/ast.hpp"
+#include "query/query.hpp"
+#include "tests/support/support.hpp"
+
+namespace plumbline::test {
+
+namespace {
+
+using model::Labels;
+
+struct Item {
+  bool present = false;
+  double v = 0;
+};
+struct SeriesLine {
+  Labels labels;
+  std::vector<Item> items;
+};
+
+bool almost_equal(double a, double b) {
+  static constexpr double epsilon = 1e-6;
+  if (model::is_stale(a) || model::is_stale(b)) return model::is_stale(a) && model::is_stale(b);
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
+  if (a == b) return true;
+  const double sum = std::fabs(a) + std::fabs(b), difference = std::fabs(a - b);
+  if (a == 0 || b == 0 || sum < std::numeric_limits<double>::min())
+    return difference < epsilon * std::numeric_limits<double>::min();
+  return difference / std::min(sum, std::numeric_limits<double>::max()) < epsilon;
+}
+
+std::int64_t duration_ms(std::string text) {
+  double sign = 1;
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) {
+    sign = text[0] == '-' ? -1 : 1;
+    text.erase(0, 1);
+  }
+  if (const auto n = parse_number(text)) return std::llround(sign * *n * 1000);
+  const auto ms = parse_duration_ms(text);
+  if (!ms) throw std::runtime_error("bad duration " + text);
+  return static_cast<std::int64_t>(sign) * *ms;
+}
+
+double number(const std::string& text) {
+  if (const auto v = parse_number(text)) return *v;
+  throw std::runtime_error("bad number " + text);
+}
+
+void parse_item(const std::string& token, std::vector<Item>& out) {
+  std::string head = token;
+  std::size_t times = 0;
+  bool repeated = false;
+  if (const std::size_t x = token.rfind('x'); x != std::string::npos) {
+    repeated = true;
+    times = static_cast<std::size_t>(std::stoul(token.substr(x + 1)));
+    head = token.substr(0, x);
+  }
+  if (head == "_") {
+    for (std::size_t i = 0; i < (repeated ? times : 1); ++i) out.push_back({});
+    return;
+  }
+  if (head == "stale") {
+    for (std::size_t i = 0; i < (repeated ? times + 1 : 1); ++i) out.push_back({true, model::stale_nan});
+    return;
+  }
+  double step = 0;
+  if (repeated)
+    for (std::size_t i = 1; i < head.size(); ++i)
+      if ((head[i] == '+' || head[i] == '-') && head[i - 1] != 'e' && head[i - 1] != 'E') {
+        step = number(head.substr(i));
+        head.resize(i);
+        break;
+      }
+  double v = number(head);
+  for (std::size_t i = 0; i < (repeated ? times + 1 : 1); ++i, v += step) out.push_back({true, v});
+}
+
+SeriesLine parse_series(const std::string& line) {
+  std::size_t split = line.find_first_of(" \t");
+  if (const std::size_t brace = line.find('{'); brace != std::string::npos && (split == std::string::npos || brace <= split)) {
+    char quote = 0;
+    for (split = brace; split < line.size(); ++split) {
+      if (quote != 0) {
+        if (line[split] == '\\' && quote != '`') ++split;
+        else if (line[split] == quote) quote = 0;
+      } else if (line[split] == '"' || line[split] == '\'' || line[split] == '`') {
+        quote = line[split];
+      } else if (line[split] == '}') {
+        ++split;
+        break;
+      }
+    }
+  }
+  SeriesLine out;
+  const std::string text = line.substr(0, split);
+  if (text != "{}") {
+    const auto matchers = query::promql::parse_selector(text);
+    if (!matchers) throw std::runtime_error(matchers.error().message + " in " + text);
+    std::vector<model::Label> labels;
+    for (const auto& m : *matchers) labels.push_back({m.name(), m.value()});
+    out.labels = Labels::trusted(std::move(labels));
+  }
+  std::istringstream tokens(split == std::string::npos ? "" : line.substr(split));
+  for (std::string token; tokens >> token;) parse_item(token, out.items);
+  return out;
+}
+
+struct Expectation {
+  bool fail = false, ordered = false, no_warn = false, no_info = false;
+  std::optional<std::string> fail_message, fail_regex, text;
+  std::vector<std::pair<bool, std::string>> warnings, infos;  // (is a regex, text); "" matches any
+  bool warn = false, info = false;
+  std::vector<SeriesLine> series;
+  std::optional<double> scalar;
+};
+
+class Runner {
+ public:
+  explicit Runner(std::string path) : path_(std::move(path)) {}
+
+  ScriptResult run() {
+    std::ifstream in(path_);
+    for (std::string line; std::getline(in, line);) lines_.emplace_back(trim(line));
+    if (lines_.empty()) fail("cannot be read or is empty");
+    store_ = std::make_unique<MemoryStore>();
+    for (at_ = 0; at_ < lines_.size(); ++at_) {
+      const std::string& line = lines_[at_];
+      if (line.empty() || line[0] == '#') continue;
+      try {
+        command(line);
+      } catch (const std::exception& e) {
+        fail(e.what());
+      }
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void fail(const std::string& what) { result_.failures.push_back(fmt::format("{}:{}: {}", path_, command_line_ + 1, what)); }
+
+  // The lines of the block under the current command: up to a blank line or the next command.
+  std::vector<std::string> block() {
+    static const std::regex next(R"(^(eval|load|clear)(_\w+)?(\s.*)?$)");
+    std::vector<std::string> out;
+    while (at_ + 1 < lines_.size() && !lines_[at_ + 1].empty() && !std::regex_match(lines_[at_ + 1], next)) {
+      ++at_;
+      if (lines_[at_][0] != '#') out.push_back(lines_[at_]);
+    }
+    return out;
+  }
+
+  void command(const std::string& line) {
+    static const std::regex load_pattern(R"(^load(?:_(with_nhcb))?\s+(.+?)$)");
+    static const std::regex instant_pattern(R"(^eval(?:_(fail|warn|ordered|info))?\s+instant\s+(?:at\s+(\S+)\s+)?(.+)$)");
+    static const std::regex range_pattern(
+        R"(^eval(?:_(fail|warn|info))?\s+range\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.+)$)");
+    command_line_ = at_;
+    std::smatch m;
+    if (line == "clear") {
+      store_ = std::make_unique<MemoryStore>();
+    } else if (std::regex_match(line, m, load_pattern)) {
+      load(duration_ms(m[2]));
+    } else if (std::regex_match(line, m, instant_pattern)) {
+      const std::int64_t t = m[2].matched ? duration_ms(m[2]) : 0;
+      instant(m[1], t, m[3]);
+    } else if (std::regex_match(line, m, range_pattern)) {
+      range(m[1], duration_ms(m[2]), duration_ms(m[3]), duration_ms(m[4]), m[5]);
+    } else {
+      throw std::runtime_error("unknown command: " + line);
+    }
+  }
+
+  void load(std::int64_t step) {
+    storage::WriteBatch batch;
+    for (const std::string& line : block()) {
+      if (line.find("{{") != std::string::npos || line.find("@st") != std::string::npos) continue;
+      SeriesLine s = parse_series(line);
+      storage::SeriesSamples samples{std::move(s.labels), {}};
+      for (std::size_t i = 0; i < s.items.size(); ++i)
+        if (s.items[i].present) samples.samples.push_back({static_cast<std::int64_t>(i) * step, s.items[i].v});
+      batch.series.push_back(std::move(samples));
+    }
+    if (const auto written = store_->write(std::move(batch)); !written) throw std::runtime_error(written.error().message);
+  }
+
+  // False: the block needs native histograms.
+  bool expectations(const std::string& legacy, Expectation& e) {
+    static const std::regex pattern(R"(^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$)");
+    e.fail = legacy == "fail";
+    e.warn = legacy == "warn";
+    e.info = legacy == "info";
+    e.ordered = legacy == "ordered";
+    bool usable = true;
+    for (const std::string& line : block()) {
+      std::smatch m;
+      if (std::regex_match(line, m, pattern)) {
+        const std::string kind = m[1], text(trim(m[3].str()));
+        const bool regex = m[2] == "regex";
+        if (kind == "ordered") e.ordered = true;
+        if (kind == "no_warn") e.no_warn = true;
+        if (kind == "no_info") e.no_info = true;
+        if (kind == "warn") e.warn = true, e.warnings.emplace_back(regex, text);
+        if (kind == "info") e.info = true, e.infos.emplace_back(regex, text);
+        if (kind == "fail") {
+          e.fail = true;
+          if (!text.empty()) (regex ? e.fail_regex : e.fail_message) = text;
+        }
+      } else if (line.starts_with("expected_fail_message ")) {
+        e.fail_message = std::string(trim(line.substr(22)));
+      } else if (line.starts_with("expected_fail_regexp ")) {
+        e.fail_regex = std::string(trim(line.substr(21)));
+      } else if (line.starts_with("expect string ")) {
+        const auto parsed = query::format_promql(line.substr(14));
+        e.text = parsed.value_or("?");
+      } else if (line.starts_with("expect range vector") || line.find("{{") != std::string::npos) {
+        usable = false;
+      } else if (const auto v = parse_number(line)) {
+        e.scalar = *v;
+      } else {
+        e.series.push_back(parse_series(line));
+      }
+    }
+    return usable;
+  }
+
+  Result<query::Answer> evaluate(const std::string& expr, std::int64_t t) {
+    return query::Engine(*store_, clock_, {}).instant(expr, t);
+  }
+
+  static bool matches(const std::vector<std::pair<bool, std::string>>& wanted, const std::string& got) {
+    for (const auto& [regex, text] : wanted)
+      if (text.empty() || (regex ? std::regex_search(got, std::regex(text)) : got == text)) return true;
+    return wanted.empty();
+  }
+
+  bool check_notes(const Expectation& e, const query::Answer& a, const std::string& expr) {
+    if (e.warn && a.warnings.empty()) return fail("expected a warning from " + expr), false;
+    if (e.info && a.infos.empty()) return fail("expected an info from " + expr), false;
+    if (e.no_warn && !a.warnings.empty()) return fail("unexpected warning " + a.warnings[0]), false;
+    if (e.no_info && !a.infos.empty()) return fail("unexpected info " + a.infos[0]), false;
+    for (const std::string& w : a.warnings)
+      if (e.warn && !matches(e.warnings, w)) return fail("warning does not match: " + w), false;
+    for (const std::string& i : a.infos)
+      if (e.info && !matches(e.infos, i)) return fail("info does not match: " + i), false;
+    return true;
+  }
+
+  // True when the failure was handled, as wanted or not.
+  bool check_failure(const Expectation& e, const Result<query::Answer>& answer, const std::string& expr) {
+    if (answer) {
+      if (e.fail) fail("expected a failure from " + expr);
+      return e.fail;
+    }
+    const std::string& message = answer.error().message;
+    if (!e.fail) fail(fmt::format("{}: {}", expr, message));
+    else if (e.fail_message && *e.fail_message != message) fail(fmt::format("{}: failed with: {}", expr, message));
+    else if (e.fail_regex && !std::regex_search(message, std::regex(*e.fail_regex)))
+      fail(fmt::format("{}: failed with: {}", expr, message));
+    return true;
+  }
+
+  void check_points(const Expectation& e, const std::vector<std::pair<Labels, double>>& points, const std::string& expr) {
+    std::map<Labels, std::pair<double, std::size_t>> got;
+    for (std::size_t i = 0; i < points.size(); ++i) got[points[i].first] = {points[i].second, i};
+    if (got.size() != points.size()) return fail("duplicate label sets from " + expr);
+    for (std::size_t i = 0; i < e.series.size(); ++i) {
+      const SeriesLine& want = e.series[i];
+      const auto found = got.find(want.labels);
+      if (found == got.end()) return fail(fmt::format("{}: {} is missing", expr, want.labels.str()));
+      const double v = want.items.empty() ? 0 : want.items[0].v;
+      if (!almost_equal(v, found->second.first))
+        return fail(fmt::format("{}: {} is {}, expected {}", expr, want.labels.str(), found->second.first, v));
+      if (e.ordered && found->second.second != i)
+        return fail(fmt::format("{}: {} stands at {}, expected at {}", expr, want.labels.str(), found->second.second, i));
+      got.erase(found);
+    }
+    if (!got.empty()) fail(fmt::format("{}: {} {} was not expected", expr, got.begin()->first.str(), got.begin()->second.first));
+  }
+
+  void instant(const std::string& legacy, std::int64_t t, const std::string& expr) {
+    Expectation e;
+    if (!expectations(legacy, e)) {
+      ++result_.skipped;
+      return;
+    }
+    ++result_.evaluations;
+    const Result<query::Answer> answer = evaluate(expr, t);
+    if (!answer && answer.error().code == Code::unsupported && !e.fail) {
+      ++result_.skipped;
+      return;
+    }
+    if (check_failure(e, answer, expr)) return;
+    if (!check_notes(e, *answer, expr)) return;
+    if (const auto* s = std::get_if<query::Scalar>(&answer->value)) {
+      if (!e.scalar) fail("did not expect a scalar from " + expr);
+      else if (!almost_equal(*e.scalar, s->v)) fail(fmt::format("{}: got {}, expected {}", expr, s->v, *e.scalar));
+    } else if (const auto* text = std::get_if<query::StringValue>(&answer->value)) {
+      if (e.text != query::promql::quote(text->v)) fail("unexpected string from " + expr);
+    } else if (const auto* v = std::get_if<query::Vector>(&answer->value)) {
+      std::vector<std::pair<Labels, double>> points;
+      for (const auto& p : *v) points.emplace_back(p.labels, p.v);
+      check_points(e, points, expr);
+    } else {
+      check_matrix(e, std::get<query::Matrix>(answer->value), 0, 1, 0, expr);
+      return;
+    }
+    as_range(e, t, expr);
+  }
+
+  void as_range(const Expectation& e, std::int64_t t, const std::string& expr) {
+    static const std::regex edges(R"((start|end|range|step)\s*\()");
+    if (e.ordered || e.text || std::regex_search(expr, edges)) return;
+    const auto answer = query::Engine(*store_, clock_, {}).range(expr, t - 60'000, t + 60'000, 60'000);
+    if (!answer) return;  // another step may fail where the wanted one does not
+    std::vector<std::pair<Labels, double>> points;
+    for (const auto& s : std::get<query::Matrix>(answer->value))
+      for (const auto& p : s.samples)
+        if (p.t == t) points.emplace_back(s.labels, p.v);
+    if (!e.scalar) return check_points(e, points, "as a range query: " + expr);
+    if (points.size() != 1 || !almost_equal(*e.scalar, points[0].second)) fail("as a range query: " + expr);
+  }
+
+  void check_matrix(const Expectation& e, const query::Matrix& matrix, std::int64_t start, std::int64_t step, std::size_t,
+                    const std::string& expr) {
+    std::map<Labels, const query::MatrixSeries*> got;
+    for (const auto& s : matrix) got[s.labels] = &s;
+    if (!std::ranges::is_sorted(matrix, {}, &query::MatrixSeries::labels)) fail("not sorted: " + expr);
+    std::vector<SeriesLine> wanted = e.series;
+    if (e.scalar) wanted.push_back({Labels{}, {{true, *e.scalar}}});
+    for (const SeriesLine& want : wanted) {
+      const auto found = got.find(want.labels);
+      const auto sample_at = [&](std::int64_t t) -> const model::Sample* {
+        if (found == got.end()) return nullptr;
+        for (const auto& s : found->second->samples)
+          if (s.t == t) return &s;
+        return nullptr;
+      };
+      std::size_t present = 0;
+      for (std::size_t i = 0; i < want.items.size(); ++i) {
+        const std::int64_t t = start + static_cast<std::int64_t>(i) * step;
+        const model::Sample* s = sample_at(t);
+        present += want.items[i].present;
+        if ((s != nullptr) != want.items[i].present)
+          return fail(fmt::format("{}: {} at {} ms: {}", expr, want.labels.str(), t, s ? "not expected" : "missing"));
+        if (s != nullptr && !almost_equal(s->v, want.items[i].v))
+          return fail(fmt::format("{}: {} at {} ms is {}, expected {}", expr, want.labels.str(), t, s->v, want.items[i].v));
+      }
+      if (found == got.end()) {
+        if (present > 0) return fail(fmt::format("{}: {} is missing", expr, want.labels.str()));
+        continue;
+      }
+      if (found->second->samples.size() != present)
+        return fail(fmt::format("{}: {} has {} samples, expected {}", expr, want.labels.str(),
+                                found->second->samples.size(), present));
+      got.erase(found);
+    }
+    if (!got.empty()) fail(fmt::format("{}: {} was not expected", expr, got.begin()->first.str()));
+  }
+
+  void range(const std::string& legacy, std::int64_t start, std::int64_t end, std::int64_t step, const std::string& expr) {
+    Expectation e;
+    if (!expectations(legacy, e)) {
+      ++result_.skipped;
+      return;
+    }
+    ++result_.evaluations;
+    const auto answer = query::Engine(*store_, clock_, {}).range(expr, start, end, step);
+    if (!answer && answer.error().code == Code::unsupported && !e.fail) {
+      ++result_.skipped;
+      return;
+    }
+    if (check_failure(e, answer, expr)) return;
+    if (!check_notes(e, *answer, expr)) return;
+    check_matrix(e, std::get<query::Matrix>(answer->value), start, step, 0, expr);
+  }
+
+  std::string path_;
+  std::vector<std::string> lines_;
+  std::size_t at_ = 0, command_line_ = 0;
+  std::unique_ptr<MemoryStore> store_;
+  ManualClock clock_;
+  ScriptResult result_;
+};
+
+}  // namespace
+
+ScriptResult run_script(const std::string& path) { return Runner(path).run(); }
+
+}  // namespace plumbline::test
