@@ -229,8 +229,9 @@ Result<Trace> read_trace(const storage::Reader& reader, const std::string& padde
     }));
     if (!trace.spans.empty()) break;
   }
-  std::stable_sort(trace.spans.begin(), trace.spans.end(),
-                   [](const Span& a, const Span& b) { return a.start_ns < b.start_ns; });
+  std::sort(trace.spans.begin(), trace.spans.end(), [](const Span& a, const Span& b) {
+    return a.start_ns != b.start_ns ? a.start_ns < b.start_ns : a.span_id < b.span_id;
+  });
   return trace;
 }
 
