@@ -19,7 +19,8 @@ bool same_groups(const std::vector<TargetGroup>& a, const std::vector<TargetGrou
 std::vector<std::string> glob_files(const std::string& pattern) {
   std::vector<std::string> paths;
   glob_t found{};
-  // Not there is the normal state of a file that a deployment writes later; an unreadable directory reads as empty.
+  // Not there is the normal state of a file that a deployment writes later; an unreadable directory reads as
+  // empty.
   if (::glob(pattern.c_str(), 0, nullptr, &found) == 0)
     for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
   ::globfree(&found);
@@ -44,7 +45,8 @@ bool JobDiscovery::refresh(std::int64_t now_ms, const TargetFileReader& read, Lo
       auto groups = read(path);
       if (!groups) {
         failures.add();
-        log.warn("target file not readable, its last targets stay", {{"job", rules_->job.job_name}, {"file", path}, {"error", groups.error().message}});
+        log.warn("target file not readable, its last targets stay",
+                 {{"job", rules_->job.job_name}, {"file", path}, {"error", groups.error().message}});
         continue;
       }
       // Every target tells where it comes from; relabelling may use it.
@@ -54,7 +56,8 @@ bool JobDiscovery::refresh(std::int64_t now_ms, const TargetFileReader& read, Lo
       files_[path] = std::move(*groups);
       changed = true;
     }
-  changed = std::erase_if(files_, [&](const auto& file) { return !present.contains(file.first); }) != 0 || changed;
+  changed =
+      std::erase_if(files_, [&](const auto& file) { return !present.contains(file.first); }) != 0 || changed;
   return changed;
 }
 
@@ -70,7 +73,8 @@ DiscoveredTargets JobDiscovery::targets(Log& log) const {
       }
       auto target = make_target(rules_, address, group.labels);
       if (!target) {
-        log.warn("target refused", {{"job", rules_->job.job_name}, {"target", address}, {"error", target.error().message}});
+        log.warn("target refused",
+                 {{"job", rules_->job.job_name}, {"target", address}, {"error", target.error().message}});
       } else if (!*target) {
         if (out.dropped.size() < dropped_max) {
           TargetStatus dropped;
@@ -86,7 +90,9 @@ DiscoveredTargets JobDiscovery::targets(Log& log) const {
   for (const TargetGroup& group : rules_->job.static_configs) add(group);
   for (const auto& [path, groups] : files_)
     for (const TargetGroup& group : groups) add(group);
-  if (full) log.warn("too many targets, the rest is not scraped", {{"job", rules_->job.job_name}, {"limit", targets_of_job_max}});
+  if (full)
+    log.warn("too many targets, the rest is not scraped",
+             {{"job", rules_->job.job_name}, {"limit", targets_of_job_max}});
   return out;
 }
 

@@ -27,8 +27,8 @@ class JobDiscovery {
 
   const std::shared_ptr<const ScrapeJobRules>& rules() const { return rules_; }
   bool refresh_due(std::int64_t now_ms) const;
-  // Reads the files. A file that cannot be read keeps what it said before, and is logged; a file that is gone takes its
-  // targets along. True when anything changed.
+  // Reads the files. A file that cannot be read keeps what it said before, and is logged; a file that is gone
+  // takes its targets along. True when anything changed.
   bool refresh(std::int64_t now_ms, const TargetFileReader& read, Log& log, Counter& failures);
   DiscoveredTargets targets(Log& log) const;
 
@@ -39,7 +39,8 @@ class JobDiscovery {
   bool ever_refreshed_ = false;
 };
 
-inline constexpr std::size_t dropped_max = 1000;         // shown by /api/v1/targets
-inline constexpr std::size_t targets_of_job_max = 20'000;  // a job beyond it would need more than this machine anyway
+inline constexpr std::size_t dropped_max = 1000;  // shown by /api/v1/targets
+inline constexpr std::size_t targets_of_job_max =
+    20'000;  // a job beyond it would need more than this machine anyway
 
 }  // namespace plumbline::ingest

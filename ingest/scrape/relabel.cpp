@@ -14,17 +14,18 @@ namespace {
 
 using Action = RelabelAction;
 
-constexpr std::array<std::pair<std::string_view, Action>, 11> action_names{{{"replace", Action::replace},
-                                                                            {"keep", Action::keep},
-                                                                            {"drop", Action::drop},
-                                                                            {"keepequal", Action::keepequal},
-                                                                            {"dropequal", Action::dropequal},
-                                                                            {"hashmod", Action::hashmod},
-                                                                            {"labelmap", Action::labelmap},
-                                                                            {"labeldrop", Action::labeldrop},
-                                                                            {"labelkeep", Action::labelkeep},
-                                                                            {"lowercase", Action::lowercase},
-                                                                            {"uppercase", Action::uppercase}}};
+constexpr std::array<std::pair<std::string_view, Action>, 11> action_names{
+    {{"replace", Action::replace},
+     {"keep", Action::keep},
+     {"drop", Action::drop},
+     {"keepequal", Action::keepequal},
+     {"dropequal", Action::dropequal},
+     {"hashmod", Action::hashmod},
+     {"labelmap", Action::labelmap},
+     {"labeldrop", Action::labeldrop},
+     {"labelkeep", Action::labelkeep},
+     {"lowercase", Action::lowercase},
+     {"uppercase", Action::uppercase}}};
 
 std::string_view name_of_action(Action action) {
   for (const auto& [name, value] : action_names)
@@ -36,8 +37,10 @@ bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-// A replacement or target with $1, ${name} and $$ taken apart once. As Go's Regexp.Expand: $name takes the longest word
-// ($1x is the group "1x", which is empty), an unknown group is empty, a $ that starts nothing stands for itself.
+// A replacement or target with $1, ${name} and $$ taken apart once. As Go's Regexp.Expand: $name takes the
+// longest word
+// ($1x is the group "1x", which is empty), an unknown group is empty, a $ that starts nothing stands for
+// itself.
 class Template {
  public:
   Template() = default;
@@ -99,7 +102,9 @@ class Template {
 };
 
 // UTF-8 names are allowed, as in Prometheus 3; with a $ in them they are checked after expansion.
-bool is_target_name(std::string_view name) { return !name.empty() && valid_utf8(name); }
+bool is_target_name(std::string_view name) {
+  return !name.empty() && valid_utf8(name);
+}
 
 // A template may not end in a bare $ or open a brace that it does not close.
 bool is_template(std::string_view text) {
@@ -123,11 +128,14 @@ Status validate(const RelabelRule& rule) {
   const bool equality = rule.action == Action::keepequal || rule.action == Action::dropequal;
   const bool cases = rule.action == Action::lowercase || rule.action == Action::uppercase;
 
-  if (rule.action == Action::hashmod && rule.modulus == 0) return wrong("hashmod needs a modulus greater than 0");
-  if ((rule.action == Action::replace || rule.action == Action::hashmod || cases || equality) && rule.target_label.empty())
+  if (rule.action == Action::hashmod && rule.modulus == 0)
+    return wrong("hashmod needs a modulus greater than 0");
+  if ((rule.action == Action::replace || rule.action == Action::hashmod || cases || equality) &&
+      rule.target_label.empty())
     return wrong(action + " needs a target_label");
   const bool templated = rule.target_label.find('$') != std::string::npos;
-  if (rule.action == Action::replace && !(templated ? is_template(rule.target_label) : is_target_name(rule.target_label)))
+  if (rule.action == Action::replace &&
+      !(templated ? is_template(rule.target_label) : is_target_name(rule.target_label)))
     return wrong(json_quote(rule.target_label) + " is no target_label for replace");
   if ((rule.action == Action::hashmod || cases || equality) && !is_target_name(rule.target_label))
     return wrong(json_quote(rule.target_label) + " is no target_label for " + action);
@@ -172,8 +180,10 @@ class Working {
     return it == map_.end() ? std::string_view{} : std::string_view(it->second);
   }
   void set(const std::string& name, std::string value) {
-    if (value.empty()) map_.erase(name);
-    else map_.insert_or_assign(name, std::move(value));
+    if (value.empty())
+      map_.erase(name);
+    else
+      map_.insert_or_assign(name, std::move(value));
   }
   const std::map<std::string, std::string, std::less<>>& all() const { return map_; }
   template <class Predicate>
@@ -200,7 +210,9 @@ struct Compiled {
   std::vector<re2::StringPiece> match(std::string_view text) const {
     std::vector<re2::StringPiece> groups(static_cast<std::size_t>(regex->NumberOfCapturingGroups()) + 1);
     const re2::StringPiece in(text.data(), text.size());
-    if (!regex->Match(in, 0, text.size(), re2::RE2::ANCHOR_BOTH, groups.data(), static_cast<int>(groups.size()))) return {};
+    if (!regex->Match(in, 0, text.size(), re2::RE2::ANCHOR_BOTH, groups.data(),
+                      static_cast<int>(groups.size())))
+      return {};
     return groups;
   }
   bool matches(std::string_view text) const {
@@ -229,7 +241,8 @@ void map_names(const Compiled& c, Working& labels) {
   // New names come from the labels as they were before this rule.
   std::vector<std::pair<std::string, std::string>> fresh;
   for (const auto& [name, value] : labels.all())
-    if (const auto groups = c.match(name); !groups.empty()) fresh.emplace_back(c.replacement.expand(groups), value);
+    if (const auto groups = c.match(name); !groups.empty())
+      fresh.emplace_back(c.replacement.expand(groups), value);
   for (auto& [name, value] : fresh)
     if (is_target_name(name)) labels.set(name, std::move(value));
 }
@@ -239,17 +252,35 @@ bool apply_rule(const Compiled& c, Working& labels) {
   const RelabelRule& rule = c.rule;
   std::string source = c.source(labels);
   switch (rule.action) {
-    case Action::replace: replace(c, source, labels); return true;
-    case Action::keep: return c.matches(source);
-    case Action::drop: return !c.matches(source);
-    case Action::keepequal: return labels.get(rule.target_label) == source;
-    case Action::dropequal: return labels.get(rule.target_label) != source;
-    case Action::hashmod: labels.set(rule.target_label, std::to_string(hash_of(source) % rule.modulus)); return true;
-    case Action::labelmap: map_names(c, labels); return true;
-    case Action::labeldrop: labels.drop_if([&](const std::string& name) { return c.matches(name); }); return true;
-    case Action::labelkeep: labels.drop_if([&](const std::string& name) { return !c.matches(name); }); return true;
-    case Action::lowercase: labels.set(rule.target_label, to_lower(source)); return true;
-    case Action::uppercase: labels.set(rule.target_label, upper(source)); return true;
+    case Action::replace:
+      replace(c, source, labels);
+      return true;
+    case Action::keep:
+      return c.matches(source);
+    case Action::drop:
+      return !c.matches(source);
+    case Action::keepequal:
+      return labels.get(rule.target_label) == source;
+    case Action::dropequal:
+      return labels.get(rule.target_label) != source;
+    case Action::hashmod:
+      labels.set(rule.target_label, std::to_string(hash_of(source) % rule.modulus));
+      return true;
+    case Action::labelmap:
+      map_names(c, labels);
+      return true;
+    case Action::labeldrop:
+      labels.drop_if([&](const std::string& name) { return c.matches(name); });
+      return true;
+    case Action::labelkeep:
+      labels.drop_if([&](const std::string& name) { return !c.matches(name); });
+      return true;
+    case Action::lowercase:
+      labels.set(rule.target_label, to_lower(source));
+      return true;
+    case Action::uppercase:
+      labels.set(rule.target_label, upper(source));
+      return true;
   }
   return true;
 }
@@ -264,7 +295,8 @@ Result<Compiled> compile(RelabelRule rule) {
   options.set_dot_nl(true);
   options.set_max_mem(regex_bytes_max);
   c.regex = std::make_unique<re2::RE2>(rule.regex, options);
-  if (!c.regex->ok()) return fail(Code::invalid_input, "regex " + json_quote(rule.regex) + ": " + c.regex->error());
+  if (!c.regex->ok())
+    return fail(Code::invalid_input, "regex " + json_quote(rule.regex) + ": " + c.regex->error());
   c.target = Template(rule.target_label, *c.regex);
   c.replacement = Template(rule.replacement, *c.regex);
   c.rule = std::move(rule);

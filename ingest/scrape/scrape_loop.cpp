@@ -7,7 +7,8 @@
 namespace plumbline::ingest {
 namespace {
 
-// The scheduler looks again at least this often, which also bounds how long a clock that jumps can mislead it.
+// The scheduler looks again at least this often, which also bounds how long a clock that jumps can mislead
+// it.
 constexpr std::int64_t look_again_ms = 1000;
 
 }  // namespace
@@ -17,18 +18,25 @@ std::int64_t sample_time_ms(std::int64_t due_ms, std::int64_t start_ms, Millis i
   return start_ms >= due_ms && start_ms - due_ms <= tolerance ? due_ms : start_ms;
 }
 
-ScrapeLoop::ScrapeLoop(Sink& sink, http::Client& client, const Clock& clock, Log& log, Registry& registry, TargetFileReader read)
+ScrapeLoop::ScrapeLoop(Sink& sink, http::Client& client, const Clock& clock, Log& log, Registry& registry,
+                       TargetFileReader read)
     : sink_(sink),
       client_(client),
       clock_(clock),
       log_(log),
       read_(std::move(read)),
       scrapes_ok_(registry.counter("plumbline_scrapes_total", "Scrapes by result.", {{"result", "ok"}})),
-      scrapes_failed_(registry.counter("plumbline_scrapes_total", "Scrapes by result.", {{"result", "failed"}})),
-      skipped_busy_(registry.counter("plumbline_scrapes_skipped_total", "Scrapes that were due and left out.", {{"reason", "workers_busy"}})),
-      skipped_running_(registry.counter("plumbline_scrapes_skipped_total", "Scrapes that were due and left out.", {{"reason", "still_running"}})),
-      not_stored_(registry.counter("plumbline_scrapes_not_stored_total", "Scrapes whose samples the store did not take.")),
-      file_failures_(registry.counter("plumbline_scrape_target_file_failures_total", "Target files that could not be read.")) {}
+      scrapes_failed_(
+          registry.counter("plumbline_scrapes_total", "Scrapes by result.", {{"result", "failed"}})),
+      skipped_busy_(registry.counter("plumbline_scrapes_skipped_total", "Scrapes that were due and left out.",
+                                     {{"reason", "workers_busy"}})),
+      skipped_running_(registry.counter("plumbline_scrapes_skipped_total",
+                                        "Scrapes that were due and left out.",
+                                        {{"reason", "still_running"}})),
+      not_stored_(registry.counter("plumbline_scrapes_not_stored_total",
+                                   "Scrapes whose samples the store did not take.")),
+      file_failures_(registry.counter("plumbline_scrape_target_file_failures_total",
+                                      "Target files that could not be read.")) {}
 
 Status ScrapeLoop::set_jobs(std::vector<ScrapeJob> jobs) {
   std::vector<JobDiscovery> fresh;
@@ -56,7 +64,8 @@ void ScrapeLoop::place_targets(std::int64_t now_ms) {
   dropped_.clear();
   for (const JobDiscovery& job : jobs_) {
     DiscoveredTargets found = job.targets(log_);
-    dropped_.insert(dropped_.end(), std::make_move_iterator(found.dropped.begin()), std::make_move_iterator(found.dropped.end()));
+    dropped_.insert(dropped_.end(), std::make_move_iterator(found.dropped.begin()),
+                    std::make_move_iterator(found.dropped.end()));
     for (Target& target : found.targets) {
       const std::string key = target.key;
       std::shared_ptr<ScrapedTarget>& state = targets_[key];
@@ -104,7 +113,8 @@ std::int64_t ScrapeLoop::step(std::int64_t now_ms, const Dispatch& dispatch) {
   for (auto& [key, state] : targets_) {
     const Target& target = *state->target;
     // Further away than one interval: the clock was set back.
-    if (state->due_ms > now_ms + target.interval.count()) state->due_ms = next_scrape_ms(target.hash, target.interval, now_ms);
+    if (state->due_ms > now_ms + target.interval.count())
+      state->due_ms = next_scrape_ms(target.hash, target.interval, now_ms);
     if (state->due_ms <= now_ms) {
       if (state->in_flight) {
         skipped_running_.add();
@@ -144,13 +154,16 @@ void ScrapeLoop::scrape(const ScrapeTask& task) {
   const Steady start = clock_.steady();
   const std::int64_t time_ms = sample_time_ms(task.due_ms, start_ms, target.interval);
   Result<Scraped> answer = fail(Code::io, "not scraped");
-  if (auto request = scrape_request(target)) answer = read_answer(target, client_.send(*request));
-  else answer = fail(request.error());
+  if (auto request = scrape_request(target))
+    answer = read_answer(target, client_.send(*request));
+  else
+    answer = fail(request.error());
   const double duration_s = std::chrono::duration<double>(clock_.steady() - start).count();
 
   TargetSamples::Outcome outcome = task.state->samples.scraped(target, answer, time_ms, duration_s);
   (outcome.error.empty() ? scrapes_ok_ : scrapes_failed_).add();
-  if (!store(task, std::move(outcome.decoded)) && outcome.error.empty()) outcome.error = "the samples were not stored";
+  if (!store(task, std::move(outcome.decoded)) && outcome.error.empty())
+    outcome.error = "the samples were not stored";
 
   Lock lock(mutex_);
   TargetStatus& status = task.state->status;

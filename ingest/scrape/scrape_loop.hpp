@@ -1,5 +1,5 @@
-// The scraper without its threads: which target is due when, one scrape from request to sink, and what is known of targets.
-// step() and run() may be driven by hand, with a clock that stands still.
+// The scraper without its threads: which target is due when, one scrape from request to sink, and what is
+// known of targets. step() and run() may be driven by hand, with a clock that stands still.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace plumbline::ingest {
 
-// One target over its life. What is not const is guarded by the loop's mutex, but for `samples`, which belongs to whoever
-// runs the task in flight: there is one at most.
+// One target over its life. What is not const is guarded by the loop's mutex, but for `samples`, which
+// belongs to whoever runs the task in flight: there is one at most.
 struct ScrapedTarget {
   std::shared_ptr<const Target> target;
   TargetStatus status;
@@ -37,13 +37,16 @@ struct ScrapeTask {
 // Borrows: sink, client, clock, log, registry.
 class ScrapeLoop {
  public:
-  ScrapeLoop(Sink& sink, http::Client& client, const Clock& clock, Log& log, Registry& registry, TargetFileReader read);
+  ScrapeLoop(Sink& sink, http::Client& client, const Clock& clock, Log& log, Registry& registry,
+             TargetFileReader read);
 
   Status set_jobs(std::vector<ScrapeJob> jobs);
 
-  // Takes a task unless its queue is full. A scrape that finds it full is left out and counted; it is never late.
+  // Takes a task unless its queue is full. A scrape that finds it full is left out and counted; it is never
+  // late.
   using Dispatch = std::function<bool(ScrapeTask&)>;
-  // Reads target files that are due, hands out the targets that are due. Answers when to come again (Unix ms).
+  // Reads target files that are due, hands out the targets that are due. Answers when to come again (Unix
+  // ms).
   std::int64_t step(std::int64_t now_ms, const Dispatch& dispatch);
   void run(ScrapeTask task);
 
@@ -73,12 +76,13 @@ class ScrapeLoop {
   mutable Mutex mutex_;
   std::vector<JobDiscovery> jobs_ PLUMBLINE_GUARDED_BY(mutex_);
   Targets targets_ PLUMBLINE_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<ScrapedTarget>> leaving_ PLUMBLINE_GUARDED_BY(mutex_);  // gone, markers not yet handed out
+  std::vector<std::shared_ptr<ScrapedTarget>> leaving_
+      PLUMBLINE_GUARDED_BY(mutex_);  // gone, markers not yet handed out
   std::vector<TargetStatus> dropped_ PLUMBLINE_GUARDED_BY(mutex_);
 };
 
-// The time of a scrape's samples: its due time when it began within 2 ms (or 1% of a short interval) of it, as in
-// Prometheus. Timestamps on a grid compress to almost nothing.
+// The time of a scrape's samples: its due time when it began within 2 ms (or 1% of a short interval) of it,
+// as in Prometheus. Timestamps on a grid compress to almost nothing.
 std::int64_t sample_time_ms(std::int64_t due_ms, std::int64_t start_ms, Millis interval);
 
 }  // namespace plumbline::ingest

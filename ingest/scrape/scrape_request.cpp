@@ -10,7 +10,8 @@ namespace {
 
 // OpenMetrics first, as Prometheus 3 asks: servers choose their richest format by this.
 constexpr std::string_view accept =
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/"
+    "openmetrics-text;version=0.0.1;q=0.4,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
 // A token has some hundred bytes; a JWT with many claims a few KiB.
@@ -23,7 +24,8 @@ Result<std::string> read_secret(const std::string& path) {
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (in.bad()) return fail(Code::io, "cannot read the credentials file " + json_quote(path));
-  if (text.size() > secret_bytes_max) return fail(Code::io, "the credentials file " + json_quote(path) + " is larger than 64 KiB");
+  if (text.size() > secret_bytes_max)
+    return fail(Code::io, "the credentials file " + json_quote(path) + " is larger than 64 KiB");
   std::string secret(trim(text));
   if (secret.find_first_of("\r\n") != std::string::npos)
     return fail(Code::io, "the credentials file " + json_quote(path) + " has more than one line");
@@ -47,7 +49,8 @@ Result<http::ClientRequest> scrape_request(const Target& target) {
   request.headers = {{"Accept", std::string(accept)},
                      {"Accept-Encoding", "gzip"},
                      {"User-Agent", "Plumbline"},
-                     {"X-Prometheus-Scrape-Timeout-Seconds", format_number(static_cast<double>(target.timeout.count()) / 1000.0)}};
+                     {"X-Prometheus-Scrape-Timeout-Seconds",
+                      format_number(static_cast<double>(target.timeout.count()) / 1000.0)}};
   if (!job.basic_auth_user.empty()) {
     std::string password;
     if (!job.basic_auth_password_file.empty()) {
@@ -63,14 +66,16 @@ Result<http::ClientRequest> scrape_request(const Target& target) {
 
 Result<Scraped> read_answer(const Target& target, Result<http::Response> answer) {
   if (!answer) return fail(answer.error());
-  if (answer->status != 200) return fail(Code::io, "server returned HTTP status " + std::to_string(answer->status));
+  if (answer->status != 200)
+    return fail(Code::io, "server returned HTTP status " + std::to_string(answer->status));
   const std::string_view encoding = header_of(*answer, "content-encoding");
   Scraped out;
   out.content_type = header_of(*answer, "content-type");
   if (encoding.empty() || to_lower(encoding) == "identity") {
     out.body = std::move(answer->body);
     if (out.body.size() > target.rules->job.body_bytes_max)
-      return fail(Code::too_large, "the answer is larger than body_size_limit, " + std::to_string(target.rules->job.body_bytes_max) + " bytes");
+      return fail(Code::too_large, "the answer is larger than body_size_limit, " +
+                                       std::to_string(target.rules->job.body_bytes_max) + " bytes");
     return out;
   }
   PLUMBLINE_TRY(out.body, decode_content(encoding, answer->body, target.rules->job.body_bytes_max));

@@ -6,8 +6,8 @@
 
 namespace plumbline::ingest {
 
-// Credentials are read from their files now, so that a rotated secret counts from the next scrape on; they are in the
-// request only, never in an error or a log line. Fails: io, naming the file.
+// Credentials are read from their files now, so that a rotated secret counts from the next scrape on; they
+// are in the request only, never in an error or a log line. Fails: io, naming the file.
 Result<http::ClientRequest> scrape_request(const Target& target);
 
 // Fails: io for a status other than 200, too_large over body_bytes_max, invalid_input for a broken encoding.

@@ -9,8 +9,8 @@
 namespace plumbline::ingest {
 namespace {
 
-// A worker waits for its target most of the time. Four keep 400 targets that answer in 100 ms on a 15 s interval with a
-// tenth of their time; targets that hang hold one each for their timeout.
+// A worker waits for its target most of the time. Four keep 400 targets that answer in 100 ms on a 15 s
+// interval with a tenth of their time; targets that hang hold one each for their timeout.
 constexpr int workers = 4;
 // Due targets that wait for a worker. Beyond it scrapes are left out and counted rather than late.
 constexpr std::size_t queue_max = 1024;
@@ -18,12 +18,14 @@ constexpr std::size_t queue_max = 1024;
 }  // namespace
 
 struct Scraper::Impl {
-  Impl(Sink& sink, http::Client& client, const Clock& clock_in, Log& log, Registry& registry, TargetFileReader read)
+  Impl(Sink& sink, http::Client& client, const Clock& clock_in, Log& log, Registry& registry,
+       TargetFileReader read)
       : clock(clock_in), loop(sink, client, clock_in, log, registry, std::move(read)), queue(queue_max) {
     scheduler = std::thread([this] { schedule(); });
     for (int i = 0; i < workers; ++i)
       pool.emplace_back([this] {
-        // What still waits at stop is dropped: it was not started, and its target will be scraped after the restart.
+        // What still waits at stop is dropped: it was not started, and its target will be scraped after the
+        // restart.
         while (std::optional<ScrapeTask> task = queue.pop())
           if (!stopped.load()) loop.run(std::move(*task));
       });
@@ -32,7 +34,8 @@ struct Scraper::Impl {
   void schedule() {
     while (!stopped.load()) {
       const std::int64_t now_ms = clock.now_ms();
-      const std::int64_t next_ms = loop.step(now_ms, [this](ScrapeTask& task) { return queue.try_push(task); });
+      const std::int64_t next_ms =
+          loop.step(now_ms, [this](ScrapeTask& task) { return queue.try_push(task); });
       const Steady deadline = clock.steady() + Millis(std::max<std::int64_t>(1, next_ms - now_ms));
       Lock lock(mutex);
       while (!woken && !stopped.load())
@@ -69,15 +72,23 @@ struct Scraper::Impl {
 Scraper::Scraper(Sink& sink, http::Client& client, const Clock& clock, Log& log, Registry& registry,
                  std::vector<std::pair<std::string, std::string>>, TargetFileReader read_target_file)
     : impl_(std::make_unique<Impl>(sink, client, clock, log, registry, std::move(read_target_file))) {}
-Scraper::~Scraper() { stop(); }
+Scraper::~Scraper() {
+  stop();
+}
 
 Status Scraper::set_jobs(std::vector<ScrapeJob> jobs) {
   PLUMBLINE_CHECK_OK(impl_->loop.set_jobs(std::move(jobs)));
   impl_->nudge();
   return {};
 }
-void Scraper::stop() { impl_->stop(); }
-std::vector<TargetStatus> Scraper::targets() const { return impl_->loop.targets(); }
-std::vector<TargetStatus> Scraper::dropped_targets() const { return impl_->loop.dropped_targets(); }
+void Scraper::stop() {
+  impl_->stop();
+}
+std::vector<TargetStatus> Scraper::targets() const {
+  return impl_->loop.targets();
+}
+std::vector<TargetStatus> Scraper::dropped_targets() const {
+  return impl_->loop.dropped_targets();
+}
 
 }  // namespace plumbline::ingest

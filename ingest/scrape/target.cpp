@@ -34,8 +34,12 @@ std::string escape(std::string_view text, std::string_view kept) {
   }
   return out;
 }
-std::string escape_path(std::string_view text) { return escape(text, "/-_.~$&+,:;=@%!*'()"); }
-std::string escape_query(std::string_view text) { return escape(text, "-_.~"); }
+std::string escape_path(std::string_view text) {
+  return escape(text, "/-_.~$&+,:;=@%!*'()");
+}
+std::string escape_query(std::string_view text) {
+  return escape(text, "-_.~");
+}
 
 // The job's parameters; a __param_ label replaces the first value of its name.
 std::string query_text(const ScrapeJob& job, const model::Labels& labels) {
@@ -44,12 +48,15 @@ std::string query_text(const ScrapeJob& job, const model::Labels& labels) {
   for (const model::Label& l : labels) {
     if (!l.name.starts_with(param_prefix)) continue;
     auto& values = params[l.name.substr(param_prefix.size())];
-    if (values.empty()) values.push_back(l.value);
-    else values.front() = l.value;
+    if (values.empty())
+      values.push_back(l.value);
+    else
+      values.front() = l.value;
   }
   std::string out;
   for (const auto& [name, values] : params)
-    for (const std::string& value : values) out += (out.empty() ? "?" : "&") + escape_query(name) + "=" + escape_query(value);
+    for (const std::string& value : values)
+      out += (out.empty() ? "?" : "&") + escape_query(name) + "=" + escape_query(value);
   return out;
 }
 
@@ -67,7 +74,8 @@ Result<std::shared_ptr<const ScrapeJobRules>> ScrapeJobRules::make(ScrapeJob job
   if (job.job_name.empty()) return fail(Code::invalid_input, "a scrape job has no job_name");
   if (job.interval.count() <= 0 || job.timeout.count() <= 0)
     return fail(Code::invalid_input, where + ": interval and timeout must be greater than 0");
-  if (job.timeout > job.interval) return fail(Code::invalid_input, where + ": the timeout is longer than the interval");
+  if (job.timeout > job.interval)
+    return fail(Code::invalid_input, where + ": the timeout is longer than the interval");
   auto rules = std::make_shared<ScrapeJobRules>();
   auto relabel = Relabeller::make(job.relabel);
   if (!relabel) return fail(relabel.error().in("relabel_configs").in(where));
@@ -99,8 +107,9 @@ model::Labels discovered_labels(const ScrapeJob& job, const std::string& address
   return model::Labels::trusted(std::move(labels));
 }
 
-Result<std::optional<Target>> make_target(std::shared_ptr<const ScrapeJobRules> rules, const std::string& address,
-                                          const std::vector<std::pair<std::string, std::string>>& group_labels) {
+Result<std::optional<Target>> make_target(
+    std::shared_ptr<const ScrapeJobRules> rules, const std::string& address,
+    const std::vector<std::pair<std::string, std::string>>& group_labels) {
   Target target;
   target.discovered = discovered_labels(rules->job, address, group_labels);
   auto relabelled = rules->relabel.apply(target.discovered);
@@ -110,17 +119,20 @@ Result<std::optional<Target>> make_target(std::shared_ptr<const ScrapeJobRules> 
   const std::string host(labels.get(address_label));
   if (host.empty()) return fail(Code::invalid_input, "the target has no address after relabelling");
   if (host.find('/') != std::string::npos)
-    return fail(Code::invalid_input, json_quote(host) + " is no host:port; scheme and path have options of their own");
+    return fail(Code::invalid_input,
+                json_quote(host) + " is no host:port; scheme and path have options of their own");
   PLUMBLINE_TRY(target.interval, duration_label(labels, interval_label));
   PLUMBLINE_TRY(target.timeout, duration_label(labels, timeout_label));
   if (target.timeout > target.interval)
-    return fail(Code::invalid_input, "target " + json_quote(host) + ": the timeout is longer than the interval");
+    return fail(Code::invalid_input,
+                "target " + json_quote(host) + ": the timeout is longer than the interval");
 
   std::vector<model::Label> kept;
   for (const model::Label& l : labels) {
     if (l.name.starts_with("__")) continue;
     if (!valid_utf8(l.name) || !valid_utf8(l.value))
-      return fail(Code::invalid_input, "target " + json_quote(host) + ": label " + json_quote(l.name) + " is not valid UTF-8");
+      return fail(Code::invalid_input,
+                  "target " + json_quote(host) + ": label " + json_quote(l.name) + " is not valid UTF-8");
     kept.push_back(l);
   }
   if (labels.get("instance").empty()) kept.push_back({"instance", host});
@@ -128,7 +140,8 @@ Result<std::optional<Target>> make_target(std::shared_ptr<const ScrapeJobRules> 
 
   std::string path(labels.get(path_label));
   if (!path.starts_with('/')) path.insert(0, "/");
-  target.url_text = std::string(labels.get(scheme_label)) + "://" + host + escape_path(path) + query_text(rules->job, labels);
+  target.url_text = std::string(labels.get(scheme_label)) + "://" + host + escape_path(path) +
+                    query_text(rules->job, labels);
   auto url = http::parse_url(target.url_text);
   if (!url) return fail(url.error());
   target.url = std::move(*url);

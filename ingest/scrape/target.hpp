@@ -30,17 +30,19 @@ struct Target {
   std::uint64_t hash = 0;  // spreads targets over the interval
 };
 
-// As Prometheus populates labels: job, __address__, __scheme__, __metrics_path__, __scrape_interval__, __scrape_timeout__ and
+// As Prometheus populates labels: job, __address__, __scheme__, __metrics_path__, __scrape_interval__,
+// __scrape_timeout__ and
 // __param_* are there before relabelling; __meta_* are gone after it; instance defaults to the address.
 // nullopt: relabelling dropped it. Fails: invalid_input for an address, scheme or duration that is none.
-Result<std::optional<Target>> make_target(std::shared_ptr<const ScrapeJobRules> rules, const std::string& address,
-                                          const std::vector<std::pair<std::string, std::string>>& group_labels);
+Result<std::optional<Target>> make_target(
+    std::shared_ptr<const ScrapeJobRules> rules, const std::string& address,
+    const std::vector<std::pair<std::string, std::string>>& group_labels);
 // The labels that relabelling would see.
 model::Labels discovered_labels(const ScrapeJob& job, const std::string& address,
                                 const std::vector<std::pair<std::string, std::string>>& group_labels);
 
-// The first scrape of a target at or after `not_before_ms`: each target has its own fixed offset in the interval, so that
-// targets spread out and keep their phase over restarts.
+// The first scrape of a target at or after `not_before_ms`: each target has its own fixed offset in the
+// interval, so that targets spread out and keep their phase over restarts.
 std::int64_t next_scrape_ms(std::uint64_t hash, Millis interval, std::int64_t not_before_ms);
 
 }  // namespace plumbline::ingest

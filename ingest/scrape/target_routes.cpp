@@ -21,7 +21,8 @@ void write_active(JsonWriter& json, const TargetStatus& t) {
   json.field("scrapePool", t.job).field("scrapeUrl", t.url).field("globalUrl", t.url);
   json.field("lastError", t.last_error);
   // Go's zero time: never scraped.
-  json.field("lastScrape", t.last_scrape_ms == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339_ms(t.last_scrape_ms));
+  json.field("lastScrape",
+             t.last_scrape_ms == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339_ms(t.last_scrape_ms));
   json.field("lastScrapeDuration", t.last_duration_s).field("health", t.health);
   json.field("scrapeInterval", format_duration_ms(t.interval.count()));
   json.field("scrapeTimeout", format_duration_ms(t.timeout.count()));
@@ -37,8 +38,8 @@ void write_dropped(JsonWriter& json, const TargetStatus& t) {
 
 }  // namespace
 
-std::string targets_json(const std::vector<TargetStatus>& active, const std::vector<TargetStatus>& dropped, std::string_view state,
-                         std::string_view pool) {
+std::string targets_json(const std::vector<TargetStatus>& active, const std::vector<TargetStatus>& dropped,
+                         std::string_view state, std::string_view pool) {
   const auto wanted = [&](const TargetStatus& t) { return pool.empty() || t.job == pool; };
   std::map<std::string, std::int64_t> counts;
   for (const TargetStatus& t : dropped)
@@ -68,7 +69,8 @@ http::Routes target_routes(const Scraper& scraper) {
            [&scraper](const http::Request& request) {
              const std::string_view state = request.param("state").value_or("any");
              if (!state.empty() && state != "active" && state != "dropped" && state != "any")
-               return http::Response::error({Code::invalid_input, "state " + json_quote(state) + " is not active, dropped or any"});
+               return http::Response::error(
+                   {Code::invalid_input, "state " + json_quote(state) + " is not active, dropped or any"});
              return http::Response::json(targets_json(scraper.targets(), scraper.dropped_targets(), state,
                                                       request.param("scrapePool").value_or("")));
            },

@@ -10,7 +10,7 @@
 namespace plumbline::ingest {
 
 // `state`: active, dropped or any; `pool`: only this job, "" for all.
-std::string targets_json(const std::vector<TargetStatus>& active, const std::vector<TargetStatus>& dropped, std::string_view state,
-                         std::string_view pool);
+std::string targets_json(const std::vector<TargetStatus>& active, const std::vector<TargetStatus>& dropped,
+                         std::string_view state, std::string_view pool);
 
 }  // namespace plumbline::ingest

@@ -11,20 +11,24 @@
 namespace plumbline::ingest {
 namespace {
 
-constexpr std::array<std::string_view, 5> report_names{"up", "scrape_duration_seconds", "scrape_samples_scraped",
-                                                       "scrape_samples_post_metric_relabeling", "scrape_series_added"};
+constexpr std::array<std::string_view, 5> report_names{
+    "up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
+    "scrape_series_added"};
 
 void report(const Target& target, const std::array<double, report_names.size()>& values, std::int64_t time_ms,
             storage::WriteBatch& batch) {
   for (std::size_t i = 0; i < report_names.size(); ++i)
-    batch.series.push_back({target.labels.with(model::metric_name_label, report_names[i]), {{time_ms, values[i]}}});
+    batch.series.push_back(
+        {target.labels.with(model::metric_name_label, report_names[i]), {{time_ms, values[i]}}});
 }
 
 }  // namespace
 
-std::vector<model::Label> with_target_labels(std::vector<model::Label> exposed, const model::Labels& target, bool honor_labels) {
+std::vector<model::Label> with_target_labels(std::vector<model::Label> exposed, const model::Labels& target,
+                                             bool honor_labels) {
   const auto find = [&](std::string_view name) {
-    return std::find_if(exposed.begin(), exposed.end(), [&](const model::Label& l) { return l.name == name; });
+    return std::find_if(exposed.begin(), exposed.end(),
+                        [&](const model::Label& l) { return l.name == name; });
   };
   std::vector<model::Label> conflicting;
   for (const model::Label& t : target) {
@@ -37,22 +41,25 @@ std::vector<model::Label> with_target_labels(std::vector<model::Label> exposed, 
     }
   }
   // Shorter names first, so that exported_x of the sample itself gives way to the exported_ of x.
-  std::stable_sort(conflicting.begin(), conflicting.end(),
-                   [](const model::Label& a, const model::Label& b) { return a.name.size() < b.name.size(); });
+  std::stable_sort(conflicting.begin(), conflicting.end(), [](const model::Label& a, const model::Label& b) {
+    return a.name.size() < b.name.size();
+  });
   for (model::Label& l : conflicting) {
     auto taken = exposed.end();
     do {
       l.name.insert(0, "exported_");
       taken = find(l.name);
     } while (taken != exposed.end() && !taken->value.empty());
-    if (taken != exposed.end()) taken->value = std::move(l.value);
-    else exposed.push_back(std::move(l));
+    if (taken != exposed.end())
+      taken->value = std::move(l.value);
+    else
+      exposed.push_back(std::move(l));
   }
   return exposed;
 }
 
-TargetSamples::Outcome TargetSamples::scraped(const Target& target, const Result<Scraped>& answer, std::int64_t time_ms,
-                                              double duration_s) {
+TargetSamples::Outcome TargetSamples::scraped(const Target& target, const Result<Scraped>& answer,
+                                              std::int64_t time_ms, double duration_s) {
   Outcome out;
   Counts counts;
   ++scrape_;
@@ -68,24 +75,28 @@ TargetSamples::Outcome TargetSamples::scraped(const Target& target, const Result
     out.decoded.rejections = std::move(rejections);
     if (counts.scraped != 0)
       out.decoded.rejections.push_back({"scrape_failed", target.url_text + ": " + out.error, counts.scraped});
-    // Series that only the failed scrape named were never stored: no marker, and they are new when they come again.
+    // Series that only the failed scrape named were never stored: no marker, and they are new when they come
+    // again.
     std::erase_if(series_, [&](const auto& s) { return s.second.first == scrape_; });
     mark_stale(true, time_ms, out.decoded.batch);
   } else {
     mark_stale(false, time_ms, out.decoded.batch);
-    // What an empty answer does not name may come back and is then not new; what a full one does not name is forgotten.
-    if (!answer->body.empty()) std::erase_if(series_, [&](const auto& s) { return s.second.seen != scrape_; });
+    // What an empty answer does not name may come back and is then not new; what a full one does not name is
+    // forgotten.
+    if (!answer->body.empty())
+      std::erase_if(series_, [&](const auto& s) { return s.second.seen != scrape_; });
   }
   report(target,
-         {out.error.empty() ? 1.0 : 0.0, duration_s, static_cast<double>(counts.scraped), static_cast<double>(counts.kept),
-          static_cast<double>(counts.added)},
+         {out.error.empty() ? 1.0 : 0.0, duration_s, static_cast<double>(counts.scraped),
+          static_cast<double>(counts.kept), static_cast<double>(counts.added)},
          time_ms, out.decoded.batch);
   reported_ = true;
   return out;
 }
 
 // The error that fails the scrape, or "".
-std::string TargetSamples::read(const Target& target, const Scraped& answer, std::int64_t time_ms, Decoded& out, Counts& counts) {
+std::string TargetSamples::read(const Target& target, const Scraped& answer, std::int64_t time_ms,
+                                Decoded& out, Counts& counts) {
   ExpositionParser parser(answer.body, exposition_format(answer.content_type));
   ExpositionLine line;
   ExpositionMetadata metadata;
@@ -94,8 +105,12 @@ std::string TargetSamples::read(const Target& target, const Scraped& answer, std
   std::string error;
   for (bool more = true; more;) {
     switch (parser.next(line)) {
-      case ExpositionParser::Item::end: more = false; break;
-      case ExpositionParser::Item::metadata: metadata.add(line); break;
+      case ExpositionParser::Item::end:
+        more = false;
+        break;
+      case ExpositionParser::Item::metadata:
+        metadata.add(line);
+        break;
       case ExpositionParser::Item::error:
         if (error.empty()) error = line.message;
         more = false;
@@ -109,20 +124,22 @@ std::string TargetSamples::read(const Target& target, const Scraped& answer, std
     }
   }
   if (duplicates.count != 0) out.rejections.push_back(std::move(duplicates));
-  if (parser.exemplars() != 0) out.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", parser.exemplars()});
+  if (parser.exemplars() != 0)
+    out.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", parser.exemplars()});
   if (error.empty()) add_metadata(metadata.take(), out.batch);
   return error;
 }
 
-std::string TargetSamples::read_sample(const Target& target, ExpositionLine& line, std::int64_t time_ms, Decoded& out,
-                                       Counts& counts, Rejection& duplicates) {
+std::string TargetSamples::read_sample(const Target& target, ExpositionLine& line, std::int64_t time_ms,
+                                       Decoded& out, Counts& counts, Rejection& duplicates) {
   const ScrapeJob& job = target.rules->job;
   auto labels = series_labels(with_target_labels(std::move(line.labels), target.labels, job.honor_labels));
   line.labels.clear();
   if (!labels) return "line " + std::to_string(line.line) + ": " + labels.error().message;
   auto relabelled = target.rules->metric_relabel.apply(std::move(*labels));
   if (!relabelled) return "";
-  if (relabelled->metric().empty()) return "line " + std::to_string(line.line) + ": no metric name after relabelling";
+  if (relabelled->metric().empty())
+    return "line " + std::to_string(line.line) + ": no metric name after relabelling";
   ++counts.kept;
 
   const bool own_time = line.timestamp_ms.has_value() && job.honor_timestamps;
@@ -134,7 +151,8 @@ std::string TargetSamples::read_sample(const Target& target, ExpositionLine& lin
   }
   if (!fresh && known.seen == scrape_ && !own_time) {
     if (duplicates.count++ == 0)
-      duplicates.message = target.url_text + ": line " + std::to_string(line.line) + ": " + place->first.str() + " appears twice";
+      duplicates.message = target.url_text + ": line " + std::to_string(line.line) + ": " +
+                           place->first.str() + " appears twice";
     return "";
   }
   known.seen = scrape_;
@@ -175,7 +193,8 @@ void TargetSamples::not_stored() {
   metadata_.clear();
 }
 
-// A journal record for texts that change once a release would double a small target's volume: only news are sent.
+// A journal record for texts that change once a release would double a small target's volume: only news are
+// sent.
 void TargetSamples::add_metadata(std::vector<storage::MetricMetadata> metadata, storage::WriteBatch& batch) {
   // A target that makes up names must not grow this for ever; past the bound everything is sent once more.
   constexpr std::size_t metrics_max = 50'000;

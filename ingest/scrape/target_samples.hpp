@@ -1,4 +1,5 @@
-// What one target's answers become: samples, the up and scrape_* series, and stale markers for what vanished. No I/O.
+// What one target's answers become: samples, the up and scrape_* series, and stale markers for what vanished.
+// No I/O.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,10 @@ class TargetSamples {
     std::string error;  // empty: up
   };
 
-  // Everything of one scrape at `time_ms`. A line that cannot be read, or a passed limit, fails the scrape as a whole, as
-  // Prometheus does: none of its samples, up 0, and stale markers for what was there before.
-  Outcome scraped(const Target& target, const Result<Scraped>& answer, std::int64_t time_ms, double duration_s);
+  // Everything of one scrape at `time_ms`. A line that cannot be read, or a passed limit, fails the scrape as
+  // a whole, as Prometheus does: none of its samples, up 0, and stale markers for what was there before.
+  Outcome scraped(const Target& target, const Result<Scraped>& answer, std::int64_t time_ms,
+                  double duration_s);
   // The target is gone: stale markers for its series and for up and scrape_*.
   Decoded gone(const Target& target, std::int64_t time_ms);
   // The sink did not store the last outcome: what it marked stale must be marked again.
@@ -47,9 +49,10 @@ class TargetSamples {
   struct Counts {
     std::uint64_t scraped = 0, kept = 0, added = 0;
   };
-  std::string read(const Target& target, const Scraped& answer, std::int64_t time_ms, Decoded& out, Counts& counts);
-  std::string read_sample(const Target& target, ExpositionLine& line, std::int64_t time_ms, Decoded& out, Counts& counts,
-                          Rejection& duplicates);
+  std::string read(const Target& target, const Scraped& answer, std::int64_t time_ms, Decoded& out,
+                   Counts& counts);
+  std::string read_sample(const Target& target, ExpositionLine& line, std::int64_t time_ms, Decoded& out,
+                          Counts& counts, Rejection& duplicates);
   void mark_stale(bool all, std::int64_t time_ms, storage::WriteBatch& batch);
   void add_metadata(std::vector<storage::MetricMetadata> metadata, storage::WriteBatch& batch);
 
@@ -60,8 +63,9 @@ class TargetSamples {
   bool reported_ = false;
 };
 
-// A sample's labels together with its target's. With honor_labels the sample's win (an empty one removes the target's);
-// otherwise the target's win and the sample's are kept as exported_<name>.
-std::vector<model::Label> with_target_labels(std::vector<model::Label> exposed, const model::Labels& target, bool honor_labels);
+// A sample's labels together with its target's. With honor_labels the sample's win (an empty one removes the
+// target's); otherwise the target's win and the sample's are kept as exported_<name>.
+std::vector<model::Label> with_target_labels(std::vector<model::Label> exposed, const model::Labels& target,
+                                             bool honor_labels);
 
 }  // namespace plumbline::ingest

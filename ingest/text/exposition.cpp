@@ -21,10 +21,18 @@ using Item = ExpositionParser::Item;
 // A NaN in the text is this one NaN, so that no exporter can send a staleness marker by accident.
 constexpr std::uint64_t text_nan_bits = 0x7ff8000000000001ull;
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_label_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_name_start(char c) { return is_label_start(c) || c == ':'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+bool is_label_start(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_name_start(char c) {
+  return is_label_start(c) || c == ':';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 struct Fault {
   std::string reason;
@@ -72,7 +80,8 @@ class ExpositionParser::LineReader {
   }
   template <class Start>
   bool bare(std::string& out, Start start, std::string_view what) {
-    if (done() || !start(peek())) return fail("syntax", "expected " + std::string(what) + ", found " + seen());
+    if (done() || !start(peek()))
+      return fail("syntax", "expected " + std::string(what) + ", found " + seen());
     const std::size_t from = at_;
     while (!done() && (start(peek()) || is_digit(peek()))) ++at_;
     out = std::string(line_.substr(from, at_ - from));
@@ -81,7 +90,8 @@ class ExpositionParser::LineReader {
   // "..." with \\ \" and \n; another character after a backslash keeps both, as Prometheus does.
   bool quoted(std::string& out, std::string_view what) {
     const std::size_t open = column();
-    if (peek() != '"') return fail("syntax", "expected \" to open the " + std::string(what) + ", found " + seen());
+    if (peek() != '"')
+      return fail("syntax", "expected \" to open the " + std::string(what) + ", found " + seen());
     ++at_;
     out.clear();
     while (!done() && peek() != '"') {
@@ -89,9 +99,12 @@ class ExpositionParser::LineReader {
       if (c == '\\') {
         if (done()) break;
         c = line_[at_++];
-        if (c == 'n') out.push_back('\n');
-        else if (c == '"' || c == '\\') out.push_back(c);
-        else out.append({'\\', c});
+        if (c == 'n')
+          out.push_back('\n');
+        else if (c == '"' || c == '\\')
+          out.push_back(c);
+        else
+          out.append({'\\', c});
       } else {
         out.push_back(c);
       }
@@ -109,7 +122,8 @@ class ExpositionParser::LineReader {
       const std::size_t start = column();
       std::string label;
       const bool in_quotes = peek() == '"';
-      if (in_quotes ? !quoted(label, "label name") : !bare(label, is_label_start, "a label name or }")) return false;
+      if (in_quotes ? !quoted(label, "label name") : !bare(label, is_label_start, "a label name or }"))
+        return false;
       skip_blanks();
       if (in_quotes && name != nullptr && (peek() == ',' || peek() == '}')) {
         if (!name->empty()) return fail_at(start, "syntax", "a second metric name");
@@ -123,12 +137,15 @@ class ExpositionParser::LineReader {
         std::string value;
         if (!quoted(value, "label value")) return false;
         if (labels.size() >= exposition_labels_max)
-          return fail_at(start, "too_many_labels", "more than " + std::to_string(exposition_labels_max) + " labels");
+          return fail_at(start, "too_many_labels",
+                         "more than " + std::to_string(exposition_labels_max) + " labels");
         labels.push_back({std::move(label), std::move(value)});
       }
       skip_blanks();
-      if (peek() == ',') ++at_;  // a trailing comma is fine
-      else if (peek() != '}') return fail("syntax", "expected , or } after the label, found " + seen());
+      if (peek() == ',')
+        ++at_;  // a trailing comma is fine
+      else if (peek() != '}')
+        return fail("syntax", "expected , or } after the label, found " + seen());
     }
     ++at_;
     return true;
@@ -148,7 +165,9 @@ class ExpositionParser::LineReader {
     const std::size_t start = column();
     const std::string_view text = word();
     const std::optional<double> v = parse_number(text);
-    if (!v) return fail_at(start, "bad_value", json_quote(text.substr(0, 40)) + " is not a number (" + std::string(what) + ")");
+    if (!v)
+      return fail_at(start, "bad_value",
+                     json_quote(text.substr(0, 40)) + " is not a number (" + std::string(what) + ")");
     out = std::isnan(*v) ? std::bit_cast<double>(text_nan_bits) : *v;
     return true;
   }
@@ -166,7 +185,8 @@ Item report(ExpositionLine& out, std::size_t line, Fault fault) {
   out.line = line;
   out.column = fault.column;
   out.reason = std::move(fault.reason);
-  out.message = "line " + std::to_string(line) + ", column " + std::to_string(fault.column) + ": " + fault.text;
+  out.message =
+      "line " + std::to_string(line) + ", column " + std::to_string(fault.column) + ": " + fault.text;
   return Item::error;
 }
 
@@ -177,8 +197,16 @@ std::string unescape_help(std::string_view text, bool quotes) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 1 < text.size()) {
       const char c = text[i + 1];
-      if (c == 'n') { out.push_back('\n'); ++i; continue; }
-      if (c == '\\' || (quotes && c == '"')) { out.push_back(c); ++i; continue; }
+      if (c == 'n') {
+        out.push_back('\n');
+        ++i;
+        continue;
+      }
+      if (c == '\\' || (quotes && c == '"')) {
+        out.push_back(c);
+        ++i;
+        continue;
+      }
     }
     out.push_back(text[i]);
   }
@@ -188,7 +216,8 @@ std::string unescape_help(std::string_view text, bool quotes) {
 // The type word as Prometheus' metadata has it; nullopt for words that the format does not know.
 std::optional<std::string_view> type_word(std::string_view text, ExpositionFormat format) {
   static constexpr std::array<std::string_view, 4> common{"counter", "gauge", "histogram", "summary"};
-  static constexpr std::array<std::string_view, 4> openmetrics{"gaugehistogram", "stateset", "info", "unknown"};
+  static constexpr std::array<std::string_view, 4> openmetrics{"gaugehistogram", "stateset", "info",
+                                                               "unknown"};
   for (const std::string_view t : common)
     if (text == t) return t;
   if (text == "untyped" || text == "unknown") return "unknown";
@@ -205,7 +234,8 @@ ExpositionParser::Item ExpositionParser::next(ExpositionLine& out) {
     if (at_ >= body_.size()) {
       ended_ = true;
       if (format_ == ExpositionFormat::openmetrics && !eof_seen_)
-        return report(out, line_ + 1, {"no_eof", "OpenMetrics must end with # EOF; the body may be cut off", 1});
+        return report(out, line_ + 1,
+                      {"no_eof", "OpenMetrics must end with # EOF; the body may be cut off", 1});
       return Item::end;
     }
     std::size_t end = body_.find('\n', at_);
@@ -220,11 +250,15 @@ ExpositionParser::Item ExpositionParser::next(ExpositionLine& out) {
       return report(out, line_, {"after_eof", "something after # EOF", 1});
     }
     if (line.size() > exposition_line_bytes_max)
-      return report(out, line_, {"too_long", "the line has " + std::to_string(line.size()) + " bytes, the limit is " +
-                                                 std::to_string(exposition_line_bytes_max), 1});
+      return report(out, line_,
+                    {"too_long",
+                     "the line has " + std::to_string(line.size()) + " bytes, the limit is " +
+                         std::to_string(exposition_line_bytes_max),
+                     1});
     const std::size_t first = line.find_first_not_of(" \t");
     if (first == std::string_view::npos) {
-      if (format_ == ExpositionFormat::openmetrics) return report(out, line_, {"syntax", "OpenMetrics has no blank lines", 1});
+      if (format_ == ExpositionFormat::openmetrics)
+        return report(out, line_, {"syntax", "OpenMetrics has no blank lines", 1});
       continue;
     }
     const Item item = line[first] == '#' ? comment(line, out) : sample(line, out);
@@ -248,34 +282,47 @@ ExpositionParser::Item ExpositionParser::comment(std::string_view line, Expositi
     return Item::end;
   }
   const std::string_view keyword = in.word();
-  if (keyword == "HELP") out.about = ExpositionLine::About::help;
-  else if (keyword == "TYPE") out.about = ExpositionLine::About::type;
-  else if (keyword == "UNIT" && openmetrics) out.about = ExpositionLine::About::unit;
-  else if (openmetrics) return report(out, line_, {"syntax", "expected HELP, TYPE, UNIT or EOF after #", 3});
-  else return Item::end;
+  if (keyword == "HELP")
+    out.about = ExpositionLine::About::help;
+  else if (keyword == "TYPE")
+    out.about = ExpositionLine::About::type;
+  else if (keyword == "UNIT" && openmetrics)
+    out.about = ExpositionLine::About::unit;
+  else if (openmetrics)
+    return report(out, line_, {"syntax", "expected HELP, TYPE, UNIT or EOF after #", 3});
+  else
+    return Item::end;
   if (!in.skip_blanks()) {
     if (!openmetrics) return Item::end;  // "# TYPE" alone is a comment
-    return report(out, line_, {"bad_metadata", "expected a metric name after " + std::string(keyword), in.column()});
+    return report(out, line_,
+                  {"bad_metadata", "expected a metric name after " + std::string(keyword), in.column()});
   }
   if (!in.metric_name(out.metric)) return report(out, line_, *in.fault());
   if (!in.done() && !is_blank(in.peek()))
-    return report(out, line_, {"bad_metadata", "expected a space after the metric name, found " + in.seen(), in.column()});
+    return report(
+        out, line_,
+        {"bad_metadata", "expected a space after the metric name, found " + in.seen(), in.column()});
   in.skip_blanks();
   const std::size_t column = in.column();
   const std::string_view text = in.rest();
   if (out.about == ExpositionLine::About::type) {
     const auto type = type_word(trim(text), format_);
     if (!type)
-      return report(out, line_, {"bad_metadata", "unknown metric type " + json_quote(text.substr(0, 40)), column});
+      return report(out, line_,
+                    {"bad_metadata", "unknown metric type " + json_quote(text.substr(0, 40)), column});
     out.text = *type;
   } else if (out.about == ExpositionLine::About::unit) {
     out.text = trim(text);
     if (!out.text.empty() && !out.metric.ends_with("_" + out.text))
-      return report(out, line_, {"bad_metadata", "unit " + json_quote(out.text.substr(0, 40)) + " is not the suffix of metric " +
-                                                     json_quote(out.metric.substr(0, 80)), column});
+      return report(out, line_,
+                    {"bad_metadata",
+                     "unit " + json_quote(out.text.substr(0, 40)) + " is not the suffix of metric " +
+                         json_quote(out.metric.substr(0, 80)),
+                     column});
   } else {
     out.text = unescape_help(text, openmetrics);
-    if (!valid_utf8(out.text)) return report(out, line_, {"bad_metadata", "the help text is not valid UTF-8", column});
+    if (!valid_utf8(out.text))
+      return report(out, line_, {"bad_metadata", "the help text is not valid UTF-8", column});
   }
   return Item::metadata;
 }
@@ -287,7 +334,8 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
   out.timestamp_ms.reset();
   std::string name;
   if (!openmetrics) in.skip_blanks();
-  if (in.peek() != '{' && !in.bare(name, is_name_start, "a metric name or {")) return report(out, line_, *in.fault());
+  if (in.peek() != '{' && !in.bare(name, is_name_start, "a metric name or {"))
+    return report(out, line_, *in.fault());
   out.labels.push_back({std::string(model::metric_name_label), ""});
   const bool spaced = !openmetrics && in.skip_blanks();
   const bool braces = in.peek() == '{';
@@ -298,7 +346,8 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
   if (name.empty()) {
     // {__name__="x"} names the metric too; the label takes the place of the empty first one.
     bool named = false;
-    for (const model::Label& l : out.labels) named = named || (l.name == model::metric_name_label && !l.value.empty());
+    for (const model::Label& l : out.labels)
+      named = named || (l.name == model::metric_name_label && !l.value.empty());
     if (!named) return report(out, line_, {"missing_name", "the sample has no metric name", 1});
     out.labels.erase(out.labels.begin());
   } else {
@@ -306,7 +355,8 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
   }
   // Classic text needs a blank or a closing brace before the value: in a-b the name ends where it should not.
   if (!openmetrics && !braces && !spaced && !in.done())
-    return report(out, line_, {"syntax", "expected { or a value after the metric name, found " + in.seen(), in.column()});
+    return report(out, line_,
+                  {"syntax", "expected { or a value after the metric name, found " + in.seen(), in.column()});
   if (!in.gap("the value")) return report(out, line_, *in.fault());
   if (!in.number(out.value, "value")) return report(out, line_, *in.fault());
 
@@ -321,12 +371,16 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
         const std::optional<double> seconds = parse_number(text);
         // 9.2e15 s is where milliseconds leave an i64.
         if (!seconds || !std::isfinite(*seconds) || std::fabs(*seconds) > 9.2e15)
-          return report(out, line_, {"bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in seconds", column});
+          return report(
+              out, line_,
+              {"bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in seconds", column});
         out.timestamp_ms = static_cast<std::int64_t>(*seconds * 1000);
       } else {
         out.timestamp_ms = parse_int(text);
         if (!out.timestamp_ms)
-          return report(out, line_, {"bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in milliseconds", column});
+          return report(
+              out, line_,
+              {"bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in milliseconds", column});
       }
     }
   }
@@ -334,7 +388,8 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
     in.skip(4);
     std::vector<model::Label> labels;
     double number = 0;
-    if (!in.label_list(labels, nullptr) || !in.gap("the exemplar's value") || !in.number(number, "exemplar value"))
+    if (!in.label_list(labels, nullptr) || !in.gap("the exemplar's value") ||
+        !in.number(number, "exemplar value"))
       return report(out, line_, *in.fault());
     if (!in.done() && (!in.gap("the exemplar's time") || !in.number(number, "exemplar time")))
       return report(out, line_, *in.fault());

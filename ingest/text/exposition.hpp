@@ -1,5 +1,6 @@
-// The Prometheus text exposition (classic 0.0.4 and 1.0.0) and OpenMetrics 1.0, read line by line. As lenient as
-// Prometheus' own scrape parser, and a little more: CRLF, a missing last newline and {__name__="x"} are fine.
+// The Prometheus text exposition (classic 0.0.4 and 1.0.0) and OpenMetrics 1.0, read line by line. As lenient
+// as Prometheus' own scrape parser, and a little more: CRLF, a missing last newline and {__name__="x"} are
+// fine.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@
 namespace plumbline::ingest {
 
 enum class ExpositionFormat { text, openmetrics };
-// By media type; anything that is not application/openmetrics-text is read as the classic text, as Prometheus 2 did.
+// By media type; anything that is not application/openmetrics-text is read as the classic text, as Prometheus
+// 2 did.
 ExpositionFormat exposition_format(std::string_view content_type);
 
 // One line's worth. Which members are set depends on what next() answered.
@@ -30,7 +32,8 @@ struct ExpositionLine {
   std::string text;
   // error
   std::size_t column = 0;  // 1-based, in bytes
-  std::string reason;      // stable word: syntax, bad_value, bad_timestamp, bad_metadata, no_eof, after_eof, too_long, too_many_labels
+  std::string reason;      // stable word: syntax, bad_value, bad_timestamp, bad_metadata, no_eof, after_eof,
+                           // too_long, too_many_labels
   std::string message;     // "line 3, column 7: ..."
 };
 
@@ -41,8 +44,8 @@ class ExpositionParser {
   // The body must outlive the parser.
   ExpositionParser(std::string_view body, ExpositionFormat format) : body_(body), format_(format) {}
 
-  // The next sample, metadata line or error; comments and blank lines are passed over. After an error the next call goes
-  // on with the next line.
+  // The next sample, metadata line or error; comments and blank lines are passed over. After an error the
+  // next call goes on with the next line.
   Item next(ExpositionLine& out);
 
   // Exemplars that were read and left out: the store has no place for them.
@@ -63,7 +66,8 @@ class ExpositionParser {
 };
 
 // Bounds of one line.
-inline constexpr std::size_t exposition_line_bytes_max = 1 << 20;  // help texts and info labels reach some KiB
-inline constexpr std::size_t exposition_labels_max = 256;          // Kubernetes info metrics carry about 60
+inline constexpr std::size_t exposition_line_bytes_max = 1
+                                                         << 20;  // help texts and info labels reach some KiB
+inline constexpr std::size_t exposition_labels_max = 256;        // Kubernetes info metrics carry about 60
 
 }  // namespace plumbline::ingest

@@ -21,14 +21,17 @@ Result<ImportOptions> import_options(const http::Request& request, std::int64_t 
   options.timestamp_ms = now_ms;
   if (const auto text = request.param("timestamp"); text && !text->empty()) {
     const auto ms = parse_int(*text);
-    if (!ms) return fail(Code::invalid_input, "timestamp " + json_quote(*text) + " is not a Unix time in milliseconds");
+    if (!ms)
+      return fail(Code::invalid_input,
+                  "timestamp " + json_quote(*text) + " is not a Unix time in milliseconds");
     options.timestamp_ms = *ms;
   }
   for (const std::string_view text : request.params("extra_label")) {
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos || equals == 0)
       return fail(Code::invalid_input, "extra_label " + json_quote(text) + " is not name=value");
-    options.extra_labels.push_back({std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))});
+    options.extra_labels.push_back(
+        {std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))});
   }
   return options;
 }
@@ -36,10 +39,12 @@ Result<ImportOptions> import_options(const http::Request& request, std::int64_t 
 Result<ExpositionFormat> import_format(const http::Request& request) {
   const std::string type = request.content_type();
   // curl -d says x-www-form-urlencoded whatever it sends; everybody's first try is curl -d.
-  if (type.empty() || type == "text/plain" || type == "application/octet-stream" || type == "application/x-www-form-urlencoded")
+  if (type.empty() || type == "text/plain" || type == "application/octet-stream" ||
+      type == "application/x-www-form-urlencoded")
     return ExpositionFormat::text;
   if (type == "application/openmetrics-text") return ExpositionFormat::openmetrics;
-  return fail(Code::unsupported, "content type " + json_quote(type) + ": text/plain or application/openmetrics-text is wanted");
+  return fail(Code::unsupported,
+              "content type " + json_quote(type) + ": text/plain or application/openmetrics-text is wanted");
 }
 
 class Importer {
@@ -51,10 +56,17 @@ class Importer {
     ExpositionLine line;
     while (true) {
       switch (parser.next(line)) {
-        case ExpositionParser::Item::sample: add_sample(line); break;
-        case ExpositionParser::Item::metadata: metadata_.add(line); break;
-        case ExpositionParser::Item::error: refusals_.add(line.line, line.column, line.reason, line.message); break;
-        case ExpositionParser::Item::end: return finish(parser.exemplars());
+        case ExpositionParser::Item::sample:
+          add_sample(line);
+          break;
+        case ExpositionParser::Item::metadata:
+          metadata_.add(line);
+          break;
+        case ExpositionParser::Item::error:
+          refusals_.add(line.line, line.column, line.reason, line.message);
+          break;
+        case ExpositionParser::Item::end:
+          return finish(parser.exemplars());
       }
     }
   }
@@ -68,7 +80,8 @@ class Importer {
     auto labels = series_labels(std::move(line.labels));
     line.labels.clear();
     if (!labels) {
-      refusals_.add(line.line, 1, labels.error().reason, "line " + std::to_string(line.line) + ": " + labels.error().message);
+      refusals_.add(line.line, 1, labels.error().reason,
+                    "line " + std::to_string(line.line) + ": " + labels.error().message);
       return;
     }
     const model::Sample sample{line.timestamp_ms.value_or(options_.timestamp_ms), line.value};
@@ -80,7 +93,8 @@ class Importer {
     decoded_.batch.metadata = metadata_.take();
     decoded_.rejections = refusals_.by_reason();
     // Exemplars are counted as refused but are no reason for a 400: nothing the sender could change.
-    if (exemplars != 0) decoded_.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", exemplars});
+    if (exemplars != 0)
+      decoded_.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", exemplars});
     return std::move(decoded_);
   }
 
@@ -103,7 +117,8 @@ http::Response import_answer(const Refusals& refusals, std::uint64_t accepted) {
   return http::Response::json(std::move(body), 400);
 }
 
-http::Response import_exposition(Sink& sink, const Clock& clock, Limits limits, const http::Request& request) {
+http::Response import_exposition(Sink& sink, const Clock& clock, Limits limits,
+                                 const http::Request& request) {
   const auto format = import_format(request);
   if (!format) return http::Response::error(format.error());
   auto options = import_options(request, clock.now_ms());
@@ -123,9 +138,10 @@ http::Response import_exposition(Sink& sink, const Clock& clock, Limits limits, 
 }  // namespace
 
 http::Routes import_routes(Sink& sink, const Clock& clock, Limits limits) {
-  return {{"POST", "/api/v1/import/prometheus",
-           [&sink, &clock, limits](const http::Request& r) { return import_exposition(sink, clock, limits, r); },
-           http::Lane::ingest, limits.body_bytes_max}};
+  return {
+      {"POST", "/api/v1/import/prometheus",
+       [&sink, &clock, limits](const http::Request& r) { return import_exposition(sink, clock, limits, r); },
+       http::Lane::ingest, limits.body_bytes_max}};
 }
 
 }  // namespace plumbline::ingest

@@ -26,8 +26,8 @@ std::unexpected<Error> refuse(std::string_view reason, std::string text) {
 
 Status check_text(std::string_view what, std::string_view text, std::size_t bytes_max) {
   if (text.size() > bytes_max)
-    return refuse("too_long", std::string(what) + " has " + std::to_string(text.size()) + " bytes, the limit is " +
-                                  std::to_string(bytes_max));
+    return refuse("too_long", std::string(what) + " has " + std::to_string(text.size()) +
+                                  " bytes, the limit is " + std::to_string(bytes_max));
   if (!valid_utf8(text)) return refuse("invalid_utf8", std::string(what) + " is not valid UTF-8");
   return {};
 }
@@ -38,7 +38,8 @@ Status normalise_id(std::string_view what, std::string& id, std::size_t digits) 
   const bool good = id.size() == digits &&
                     std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isxdigit(c) != 0; });
   if (!good)
-    return refuse("invalid_id", std::string(what) + " " + quoted(id) + " is not " + std::to_string(digits) + " hex digits");
+    return refuse("invalid_id",
+                  std::string(what) + " " + quoted(id) + " is not " + std::to_string(digits) + " hex digits");
   id = to_lower(id);
   if (id.find_first_not_of('0') == std::string::npos) id.clear();
   return {};
@@ -51,10 +52,11 @@ Status normalise_value(std::string_view what, Value& value, bool lists) {
   } else if (const auto* s = std::get_if<std::string>(&value)) {
     return check_text(what, *s, lim::text_bytes_max);
   } else if (const auto* list = std::get_if<model::List>(&value)) {
-    if (!lists) return refuse("wrong_type", std::string(what) + " is an array; a number, string or bool is wanted");
+    if (!lists)
+      return refuse("wrong_type", std::string(what) + " is an array; a number, string or bool is wanted");
     if (list->size() > lim::list_max)
-      return refuse("too_long", std::string(what) + " has " + std::to_string(list->size()) + " elements, the limit is " +
-                                    std::to_string(lim::list_max));
+      return refuse("too_long", std::string(what) + " has " + std::to_string(list->size()) +
+                                    " elements, the limit is " + std::to_string(lim::list_max));
   }
   return {};
 }
@@ -105,8 +107,8 @@ Status normalise(InferenceInput& in) {
   return {};
 }
 
-// The batch's rows of this stream. Only the newest groups are searched: a request that alternates over more streams than
-// this gets more groups, which costs it nothing, where a full search would be quadratic.
+// The batch's rows of this stream. Only the newest groups are searched: a request that alternates over more
+// streams than this gets more groups, which costs it nothing, where a full search would be quadratic.
 std::vector<model::Row>& rows_of(storage::WriteBatch& batch, model::Labels stream) {
   constexpr std::size_t groups_searched = 64;
   const std::size_t count = batch.events.size();
@@ -119,14 +121,16 @@ std::vector<model::Row>& rows_of(storage::WriteBatch& batch, model::Labels strea
 }
 
 void put(model::Row& row, std::string name, Value value) {
-  if (!std::holds_alternative<std::monostate>(value)) row.fields.push_back({std::move(name), std::move(value)});
+  if (!std::holds_alternative<std::monostate>(value))
+    row.fields.push_back({std::move(name), std::move(value)});
 }
 
 void put_text(model::Row& row, std::string_view name, std::string text) {
   if (!text.empty()) row.fields.push_back({std::string(name), std::move(text)});
 }
 
-// Null features are kept as null: "the column is known and has no value here" is what the missing rate counts.
+// Null features are kept as null: "the column is known and has no value here" is what the missing rate
+// counts.
 void put_all(model::Row& row, std::string_view prefix, Pairs pairs) {
   for (auto& [name, value] : pairs) row.fields.push_back({std::string(prefix) + name, std::move(value)});
 }
@@ -149,7 +153,8 @@ Result<void> add_inference(storage::WriteBatch& batch, InferenceInput input, std
   put_all(row, f::feature_prefix, std::move(input.features));
   put(row, std::string(f::prediction), std::move(input.prediction));
   put(row, std::string(f::score), std::move(input.score));
-  for (auto& [name, value] : input.scores) put(row, std::string(f::class_score_prefix) + name, std::move(value));
+  for (auto& [name, value] : input.scores)
+    put(row, std::string(f::class_score_prefix) + name, std::move(value));
   put(row, std::string(f::label), std::move(input.label));
   put_all(row, f::segment_prefix, std::move(input.segment));
   if (input.latency_ms) put(row, std::string(f::latency_ms), *input.latency_ms);
@@ -161,7 +166,8 @@ Result<void> add_inference(storage::WriteBatch& batch, InferenceInput input, std
 Result<void> add_late_label(storage::WriteBatch& batch, model::LateLabel label) {
   if (label.model.empty()) return refuse("missing_model", "the label has no model");
   if (label.prediction_id.empty()) return refuse("missing_prediction_id", "the label has no prediction_id");
-  if (std::holds_alternative<std::monostate>(label.label)) return refuse("missing_label", "the label has no value");
+  if (std::holds_alternative<std::monostate>(label.label))
+    return refuse("missing_label", "the label has no value");
   PLUMBLINE_CHECK_OK(check_text("model", label.model, lim::name_bytes_max));
   PLUMBLINE_CHECK_OK(check_text("prediction_id", label.prediction_id, lim::id_bytes_max));
   PLUMBLINE_CHECK_OK(normalise_value("label", label.label, false));

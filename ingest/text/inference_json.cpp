@@ -20,27 +20,33 @@ std::unexpected<Error> refuse(std::string_view reason, std::string text) {
 }
 
 std::unexpected<Error> wrong_type(std::string_view key, const JsonNode& node, std::string_view wanted) {
-  return refuse("wrong_type", std::string(key) + " is " + std::string(node.kind_name()) + ", " + std::string(wanted) + " is wanted");
+  return refuse("wrong_type", std::string(key) + " is " + std::string(node.kind_name()) + ", " +
+                                  std::string(wanted) + " is wanted");
 }
 
 Result<double> read_number(std::string_view what, const JsonNode& node) {
   const std::optional<double> v = node.number();
   if (!v) return wrong_type(what, node, "a number");
-  if (!std::isfinite(*v)) return refuse("out_of_range", std::string(what) + " " + node.text.substr(0, 40) + " is beyond a double");
+  if (!std::isfinite(*v))
+    return refuse("out_of_range", std::string(what) + " " + node.text.substr(0, 40) + " is beyond a double");
   return *v;
 }
 
 // A single value. `lists` says whether an array of numbers may stand here.
 Result<model::Value> read_value(std::string_view what, JsonNode& node, bool lists) {
   switch (node.kind) {
-    case Kind::null: return model::Value{};
-    case Kind::boolean: return model::Value{node.truth};
-    case Kind::string: return model::Value{std::move(node.text)};
+    case Kind::null:
+      return model::Value{};
+    case Kind::boolean:
+      return model::Value{node.truth};
+    case Kind::string:
+      return model::Value{std::move(node.text)};
     case Kind::number: {
       PLUMBLINE_TRY(const double v, read_number(what, node));
       return model::Value{v};
     }
-    case Kind::object: break;
+    case Kind::object:
+      break;
     case Kind::array: {
       if (!lists) break;
       model::List list;
@@ -53,7 +59,8 @@ Result<model::Value> read_value(std::string_view what, JsonNode& node, bool list
       return model::Value{std::move(list)};
     }
   }
-  return wrong_type(what, node, lists ? "a number, string, bool, null or array of numbers" : "a number, string or bool");
+  return wrong_type(what, node,
+                    lists ? "a number, string, bool, null or array of numbers" : "a number, string or bool");
 }
 
 Status read_text(std::string_view key, JsonNode& node, std::string& out) {
@@ -70,7 +77,8 @@ Status read_text_or_number(std::string_view key, JsonNode& node, std::string& ou
   return {};
 }
 
-Status read_object(std::string_view key, JsonNode& node, bool lists, std::vector<std::pair<std::string, model::Value>>& out) {
+Status read_object(std::string_view key, JsonNode& node, bool lists,
+                   std::vector<std::pair<std::string, model::Value>>& out) {
   if (node.is(Kind::null)) return {};
   if (!node.is(Kind::object)) return wrong_type(key, node, "an object");
   out.reserve(node.children.size());
@@ -84,9 +92,12 @@ Status read_object(std::string_view key, JsonNode& node, bool lists, std::vector
 
 Status read_time(JsonNode& node, std::optional<std::int64_t>& out) {
   if (node.is(Kind::null)) return {};
-  if (!node.is(Kind::string) && !node.is(Kind::number)) return wrong_type("time", node, "RFC 3339 or a Unix time");
+  if (!node.is(Kind::string) && !node.is(Kind::number))
+    return wrong_type("time", node, "RFC 3339 or a Unix time");
   out = json_time_ns(node);
-  if (!out) return refuse("invalid_time", "time " + json_quote(node.text.substr(0, 40)) + " is neither RFC 3339 nor a Unix time");
+  if (!out)
+    return refuse("invalid_time",
+                  "time " + json_quote(node.text.substr(0, 40)) + " is neither RFC 3339 nor a Unix time");
   return {};
 }
 
@@ -140,12 +151,15 @@ Status read_label_member(JsonNode& node, model::LateLabel& out, std::optional<st
 }
 
 Status check_object(const JsonNode& row) {
-  if (!row.is(Kind::object)) return refuse("wrong_type", "the row is " + std::string(row.kind_name()) + ", an object is wanted");
-  // Thirteen keys at most are known, so that comparing all pairs is cheap; more than that has an unknown one anyway.
+  if (!row.is(Kind::object))
+    return refuse("wrong_type", "the row is " + std::string(row.kind_name()) + ", an object is wanted");
+  // Thirteen keys at most are known, so that comparing all pairs is cheap; more than that has an unknown one
+  // anyway.
   for (std::size_t i = 0; i < std::min<std::size_t>(row.children.size(), 14); ++i)
     for (std::size_t j = i + 1; j < std::min<std::size_t>(row.children.size(), 14); ++j)
       if (row.children[i].key == row.children[j].key)
-        return refuse("duplicate_key", "key " + json_quote(row.children[i].key.substr(0, 80)) + " appears twice");
+        return refuse("duplicate_key",
+                      "key " + json_quote(row.children[i].key.substr(0, 80)) + " appears twice");
   return {};
 }
 
@@ -167,7 +181,9 @@ Status add_label(JsonNode row, std::int64_t now_ns, storage::WriteBatch& batch) 
 
 using AddRow = std::function<Status(JsonNode, storage::WriteBatch&)>;
 
-std::string row_place(std::size_t row) { return "row " + std::to_string(row); }
+std::string row_place(std::size_t row) {
+  return "row " + std::to_string(row);
+}
 
 void take_row(JsonNode node, const AddRow& add, JsonRows& out, Refusals& refusals) {
   ++out.rows;
@@ -179,13 +195,16 @@ void take_row(JsonNode node, const AddRow& add, JsonRows& out, Refusals& refusal
 
 void decode_array(std::string_view body, const AddRow& add, JsonRows& out, Refusals& refusals) {
   const std::size_t refused_before = refusals.count();
-  const auto status = parse_json_rows(body, row_limits, [&](std::size_t, JsonNode node) { take_row(std::move(node), add, out, refusals); });
+  const auto status = parse_json_rows(
+      body, row_limits, [&](std::size_t, JsonNode node) { take_row(std::move(node), add, out, refusals); });
   if (status) return;
-  // Where the array breaks off its sender and we no longer agree on what the rows are; none is stored, each is counted.
+  // Where the array breaks off its sender and we no longer agree on what the rows are; none is stored, each
+  // is counted.
   const std::size_t good = out.rows - (refusals.count() - refused_before);
   ++out.rows;
   refusals.add(out.rows, 0, "json", status.error().message + "; an array with broken JSON is refused whole");
-  for (std::size_t i = 0; i < good; ++i) refusals.add(0, 0, "json", "a good row of an array with broken JSON");
+  for (std::size_t i = 0; i < good; ++i)
+    refusals.add(0, 0, "json", "a good row of an array with broken JSON");
   out.batch = {};
 }
 
@@ -257,11 +276,19 @@ std::optional<std::int64_t> json_time_ns(const JsonNode& node) {
 }
 
 JsonRows decode_inferences(std::string_view body, std::int64_t now_ns, Refusals& refusals) {
-  return decode_rows(body, [now_ns](JsonNode row, storage::WriteBatch& batch) { return add_record(std::move(row), now_ns, batch); }, refusals);
+  return decode_rows(
+      body,
+      [now_ns](JsonNode row, storage::WriteBatch& batch) {
+        return add_record(std::move(row), now_ns, batch);
+      },
+      refusals);
 }
 
 JsonRows decode_labels(std::string_view body, std::int64_t now_ns, Refusals& refusals) {
-  return decode_rows(body, [now_ns](JsonNode row, storage::WriteBatch& batch) { return add_label(std::move(row), now_ns, batch); }, refusals);
+  return decode_rows(
+      body,
+      [now_ns](JsonNode row, storage::WriteBatch& batch) { return add_label(std::move(row), now_ns, batch); },
+      refusals);
 }
 
 }  // namespace plumbline::ingest

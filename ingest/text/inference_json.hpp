@@ -12,15 +12,16 @@
 
 namespace plumbline::ingest {
 
-// What decoding one body came to. `rows` counts all rows, refused ones included; blank NDJSON lines are no rows.
+// What decoding one body came to. `rows` counts all rows, refused ones included; blank NDJSON lines are no
+// rows.
 struct JsonRows {
   storage::WriteBatch batch;
   std::size_t rows = 0;
 };
 
-// Keys: model, version, prediction_id, time, features, prediction, score, label, segment, trace_id, span_id, latency_ms,
-// status. A row with another key is refused and the key named: a typo must not silently lose a column.
-// An array that breaks off in its middle is refused whole: every row of it is counted as refused.
+// Keys: model, version, prediction_id, time, features, prediction, score, label, segment, trace_id, span_id,
+// latency_ms, status. A row with another key is refused and the key named: a typo must not silently lose a
+// column. An array that breaks off in its middle is refused whole: every row of it is counted as refused.
 JsonRows decode_inferences(std::string_view body, std::int64_t now_ns, Refusals& refusals);
 
 // Keys: model, prediction_id, label, time.

@@ -7,8 +7,11 @@ namespace {
 
 Status check_content_type(const http::Request& request) {
   const std::string type = request.content_type();
-  if (type.empty() || type == "application/json" || type == "application/x-ndjson" || type == "application/ndjson") return {};
-  return fail(Code::unsupported, "content type " + json_quote(type) + ": application/json or application/x-ndjson is wanted");
+  if (type.empty() || type == "application/json" || type == "application/x-ndjson" ||
+      type == "application/ndjson")
+    return {};
+  return fail(Code::unsupported,
+              "content type " + json_quote(type) + ": application/json or application/x-ndjson is wanted");
 }
 
 http::Response answer(const Refusals& refusals, std::uint64_t accepted) {
@@ -23,7 +26,8 @@ http::Response answer(const Refusals& refusals, std::uint64_t accepted) {
 
 using Decode = JsonRows (*)(std::string_view, std::int64_t, Refusals&);
 
-http::Response take(Sink& sink, const Clock& clock, Limits limits, const http::Request& request, Decode decode) {
+http::Response take(Sink& sink, const Clock& clock, Limits limits, const http::Request& request,
+                    Decode decode) {
   if (auto status = check_content_type(request); !status) return http::Response::error(status.error());
   const auto body = request.decoded_body(limits.inflated_bytes_max);
   if (!body) return http::Response::error(body.error());
@@ -43,7 +47,9 @@ http::Response take(Sink& sink, const Clock& clock, Limits limits, const http::R
 http::Routes inference_routes(Sink& sink, const Clock& clock, Limits limits) {
   const auto route = [&](std::string path, Decode decode) {
     return http::Route{"POST", std::move(path),
-                       [&sink, &clock, limits, decode](const http::Request& r) { return take(sink, clock, limits, r, decode); },
+                       [&sink, &clock, limits, decode](const http::Request& r) {
+                         return take(sink, clock, limits, r, decode);
+                       },
                        http::Lane::ingest, limits.body_bytes_max};
   };
   return {route("/api/v1/inferences", decode_inferences), route("/api/v1/inferences/labels", decode_labels)};

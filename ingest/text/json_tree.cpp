@@ -39,12 +39,18 @@ std::optional<std::int64_t> JsonNode::integer() const {
 
 std::string_view JsonNode::kind_name() const {
   switch (kind) {
-    case Kind::null: return "null";
-    case Kind::boolean: return "a bool";
-    case Kind::number: return "a number";
-    case Kind::string: return "a string";
-    case Kind::array: return "an array";
-    case Kind::object: return "an object";
+    case Kind::null:
+      return "null";
+    case Kind::boolean:
+      return "a bool";
+    case Kind::number:
+      return "a number";
+    case Kind::string:
+      return "a string";
+    case Kind::array:
+      return "an array";
+    case Kind::object:
+      return "an object";
   }
   return "nothing";
 }
@@ -67,8 +73,8 @@ struct HandlerBase {
   bool on_comment(bj::string_view, ErrorCode&) { return true; }
 };
 
-// Builds the tree on a stack of open containers. With `visit`, each element of the outermost array is handed out as soon
-// as it is complete, and not kept.
+// Builds the tree on a stack of open containers. With `visit`, each element of the outermost array is handed
+// out as soon as it is complete, and not kept.
 struct TreeHandler : HandlerBase {
   TreeHandler(std::size_t nodes_allowed, const std::function<void(std::size_t, JsonNode)>* visitor)
       : nodes_max(nodes_allowed), visit(visitor) {}
@@ -181,12 +187,13 @@ Status run(bj::basic_parser<TreeHandler>& parser, std::string_view text, const J
     return fail(Code::unavailable, std::string("no memory for this JSON: ") + e.what());
   }
   if (parser.handler().too_many)
-    return fail(Code::too_large, "more than " + std::to_string(limits.nodes_max) + " JSON values, at offset " +
-                                     std::to_string(used));
+    return fail(Code::too_large, "more than " + std::to_string(limits.nodes_max) +
+                                     " JSON values, at offset " + std::to_string(used));
   if (ec == bj::error::too_deep)
-    return fail(Code::invalid_input, "nested deeper than " + std::to_string(limits.depth_max) + ", at offset " +
-                                         std::to_string(used));
-  if (ec) return fail(Code::invalid_input, "broken JSON (" + ec.message() + ") at offset " + std::to_string(used));
+    return fail(Code::invalid_input, "nested deeper than " + std::to_string(limits.depth_max) +
+                                         ", at offset " + std::to_string(used));
+  if (ec)
+    return fail(Code::invalid_input, "broken JSON (" + ec.message() + ") at offset " + std::to_string(used));
   for (std::size_t i = used; i < text.size(); ++i)
     if (std::isspace(static_cast<unsigned char>(text[i])) == 0)
       return fail(Code::invalid_input, "something after the end of the JSON at offset " + std::to_string(i));
@@ -212,7 +219,8 @@ Status parse_json_rows(std::string_view text, const JsonLimits& limits,
 namespace {
 
 struct FindHandler : HandlerBase {
-  FindHandler(std::span<const std::string_view> wanted, int depth_allowed) : names(wanted), depth_max(depth_allowed) {}
+  FindHandler(std::span<const std::string_view> wanted, int depth_allowed)
+      : names(wanted), depth_max(depth_allowed) {}
 
   bool stop(ErrorCode& ec) {
     ec = bj::error::incomplete;  // any code ends the parse; the answer is in `found`
@@ -280,7 +288,8 @@ struct FindHandler : HandlerBase {
 
 }  // namespace
 
-std::optional<std::string> find_json_string(std::string_view text, std::span<const std::string_view> names, int depth_max) {
+std::optional<std::string> find_json_string(std::string_view text, std::span<const std::string_view> names,
+                                            int depth_max) {
   bj::basic_parser<FindHandler> parser(options_of(64), names, depth_max);
   ErrorCode ec;
   parser.write_some(false, text.data(), text.size(), ec);

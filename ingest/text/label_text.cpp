@@ -47,7 +47,9 @@ class LabelText {
       blanks();
       if (take('}')) break;
       const std::size_t from = at_;
-      while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '_')) ++at_;
+      while (at_ < text_.size() &&
+             (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '_'))
+        ++at_;
       const std::string_view name = text_.substr(from, at_ - from);
       if (!is_label_name(name)) {
         at_ = from;
@@ -122,10 +124,13 @@ class LabelText {
     std::uint32_t value = 0;
     const auto [end, error] = std::from_chars(from, from + digits, value, base);
     const bool surrogate = value >= 0xd800 && value < 0xe000;
-    if (error != std::errc{} || end != from + digits || (code_point ? value > 0x10ffff || surrogate : value > 0xff))
+    if (error != std::errc{} || end != from + digits ||
+        (code_point ? value > 0x10ffff || surrogate : value > 0xff))
       return wrong("bad escape");
-    if (code_point) append_utf8(out, value);
-    else out.push_back(static_cast<char>(value));
+    if (code_point)
+      append_utf8(out, value);
+    else
+      out.push_back(static_cast<char>(value));
     at_ += skip + digits;
     return {};
   }
@@ -136,6 +141,8 @@ class LabelText {
 
 }  // namespace
 
-Result<std::vector<model::Label>> parse_label_text(std::string_view text) { return LabelText(text).run(); }
+Result<std::vector<model::Label>> parse_label_text(std::string_view text) {
+  return LabelText(text).run();
+}
 
 }  // namespace plumbline::ingest

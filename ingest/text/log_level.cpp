@@ -19,9 +19,18 @@ struct Word {
   std::string_view spelling;
   std::string_view level;
 };
-constexpr std::array<Word, 13> words{{{"trace", "trace"}, {"trc", "trace"}, {"debug", "debug"}, {"dbg", "debug"},
-                                      {"info", "info"}, {"inf", "info"}, {"information", "info"}, {"warn", "warn"},
-                                      {"wrn", "warn"}, {"warning", "warn"}, {"error", "error"}, {"err", "error"},
+constexpr std::array<Word, 13> words{{{"trace", "trace"},
+                                      {"trc", "trace"},
+                                      {"debug", "debug"},
+                                      {"dbg", "debug"},
+                                      {"info", "info"},
+                                      {"inf", "info"},
+                                      {"information", "info"},
+                                      {"warn", "warn"},
+                                      {"wrn", "warn"},
+                                      {"warning", "warn"},
+                                      {"error", "error"},
+                                      {"err", "error"},
                                       {"critical", "critical"}}};
 
 std::optional<std::string_view> known_level(std::string_view text) {
@@ -33,22 +42,24 @@ std::optional<std::string_view> known_level(std::string_view text) {
   return std::nullopt;
 }
 
-std::string normalised(std::string_view text) { return std::string(known_level(text).value_or(text)); }
+std::string normalised(std::string_view text) {
+  return std::string(known_level(text).value_or(text));
+}
 
-// Words that betray the level of plain text, in the order in which they win. Case is as written: these are habits of
-// loggers, not language.
+// Words that betray the level of plain text, in the order in which they win. Case is as written: these are
+// habits of loggers, not language.
 struct Habit {
   std::string_view text;
   std::string_view level;
 };
-constexpr std::array<Habit, 20> habits{{{"info", "info"}, {"INFO", "info"},
-                                        {"err:", "error"}, {"ERR:", "error"}, {"[err]", "error"}, {"[ERR]", "error"},
-                                        {"[error]", "error"}, {"[ERROR]", "error"},
-                                        {"warn:", "warn"}, {"WARN:", "warn"}, {"[warn]", "warn"}, {"[WARN]", "warn"},
-                                        {"warning", "warn"}, {"WARNING", "warn"},
-                                        {"critical:", "critical"}, {"CRITICAL:", "critical"}, {"[critical]", "critical"},
-                                        {"[CRITICAL]", "critical"},
-                                        {"debug", "debug"}, {"DEBUG", "debug"}}};
+constexpr std::array<Habit, 20> habits{
+    {{"info", "info"},          {"INFO", "info"},           {"err:", "error"},
+     {"ERR:", "error"},         {"[err]", "error"},         {"[ERR]", "error"},
+     {"[error]", "error"},      {"[ERROR]", "error"},       {"warn:", "warn"},
+     {"WARN:", "warn"},         {"[warn]", "warn"},         {"[WARN]", "warn"},
+     {"warning", "warn"},       {"WARNING", "warn"},        {"critical:", "critical"},
+     {"CRITICAL:", "critical"}, {"[critical]", "critical"}, {"[CRITICAL]", "critical"},
+     {"debug", "debug"},        {"DEBUG", "debug"}}};
 
 std::string_view level_by_habit(std::string_view line) {
   for (const Habit& h : habits)
@@ -59,12 +70,14 @@ std::string_view level_by_habit(std::string_view line) {
 std::string_view level_of_severity_number(std::string_view text) {
   const auto n = parse_int(text);
   if (!n) return "info";
-  static constexpr std::array<std::string_view, 6> by_four{"trace", "debug", "info", "warn", "error", "fatal"};
+  static constexpr std::array<std::string_view, 6> by_four{"trace", "debug", "info",
+                                                           "warn",  "error", "fatal"};
   if (*n < 1 || *n > 24) return "unknown";
   return by_four[static_cast<std::size_t>((*n - 1) / 4)];
 }
 
-// The value of the best level key in key=value text. A value may be quoted; escapes stay as they are, no level has one.
+// The value of the best level key in key=value text. A value may be quoted; escapes stay as they are, no
+// level has one.
 std::optional<std::string_view> logfmt_level(std::string_view line) {
   std::optional<std::string_view> best;
   std::size_t best_rank = level_names.size();
@@ -114,7 +127,8 @@ std::string_view level_of_line(std::string_view line) {
 
 }  // namespace
 
-std::string detect_level(const model::Labels& stream, std::span<const model::Field> fields, std::string_view line) {
+std::string detect_level(const model::Labels& stream, std::span<const model::Field> fields,
+                         std::string_view line) {
   const auto field = [&](std::string_view name) -> std::string_view {
     for (const model::Field& f : fields)
       if (f.name == name)
@@ -133,9 +147,19 @@ std::string detect_level(const model::Labels& stream, std::span<const model::Fie
 }
 
 std::string discover_service_name(const model::Labels& stream) {
-  static constexpr std::array<std::string_view, 13> candidates{
-      "service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container", "container_name",
-      "k8s_container_name", "component", "workload", "job", "k8s_job_name"};
+  static constexpr std::array<std::string_view, 13> candidates{"service",
+                                                               "app",
+                                                               "application",
+                                                               "app_name",
+                                                               "name",
+                                                               "app_kubernetes_io_name",
+                                                               "container",
+                                                               "container_name",
+                                                               "k8s_container_name",
+                                                               "component",
+                                                               "workload",
+                                                               "job",
+                                                               "k8s_job_name"};
   for (const std::string_view name : candidates)
     if (const std::string_view value = stream.get(name); !value.empty()) return std::string(value);
   return "unknown_service";

@@ -30,12 +30,14 @@ struct LokiEntry {
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
-// Collects streams and entries from either format: checks them, finds service_name and detected_level, makes rows.
+// Collects streams and entries from either format: checks them, finds service_name and detected_level, makes
+// rows.
 class LokiRows {
  public:
   explicit LokiRows(Refusals& refusals) : refusals_(refusals) {}
 
-  // A new stream. False when its labels are refused: each of its entries must then be given to refuse_entry().
+  // A new stream. False when its labels are refused: each of its entries must then be given to
+  // refuse_entry().
   bool begin_stream(std::vector<model::Label> labels);
   // The stream's labels could not even be read.
   void begin_bad_stream(std::string_view reason, std::string_view text);

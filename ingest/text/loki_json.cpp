@@ -1,4 +1,5 @@
-// {"streams":[{"stream":{"app":"x"},"values":[["<ns>","line",{"trace_id":"..."}]]}]}, and the form of /api/prom/push:
+// {"streams":[{"stream":{"app":"x"},"values":[["<ns>","line",{"trace_id":"..."}]]}]}, and the form of
+// /api/prom/push:
 // {"streams":[{"labels":"{app=\"x\"}","entries":[{"ts":"<RFC 3339>","line":"..."}]}]}.
 #include "daemon/base/text.hpp"
 #include "ingest/text/json_tree.hpp"
@@ -17,11 +18,14 @@ struct BadEntry {
 void begin(JsonNode& stream, LokiRows& rows) {
   std::vector<model::Label> labels;
   if (JsonNode* set = stream.find("stream"); set != nullptr) {
-    if (!set->is(Kind::object)) return rows.begin_bad_stream("wrong_type", "\"stream\" is " + std::string(set->kind_name()) + ", an object is wanted");
+    if (!set->is(Kind::object))
+      return rows.begin_bad_stream(
+          "wrong_type", "\"stream\" is " + std::string(set->kind_name()) + ", an object is wanted");
     for (JsonNode& label : set->children) {
       if (!label.is(Kind::string))
         return rows.begin_bad_stream("wrong_type", "label " + json_quote(label.key.substr(0, 80)) + " is " +
-                                                       std::string(label.kind_name()) + ", a string is wanted");
+                                                       std::string(label.kind_name()) +
+                                                       ", a string is wanted");
       labels.push_back({std::move(label.key), std::move(label.text)});
     }
   } else if (const JsonNode* text = stream.find("labels"); text != nullptr && text->is(Kind::string)) {
@@ -37,11 +41,13 @@ void begin(JsonNode& stream, LokiRows& rows) {
 std::expected<void, BadEntry> read_metadata(JsonNode& node, LokiEntry& entry) {
   if (node.is(Kind::null)) return {};
   if (!node.is(Kind::object))
-    return std::unexpected(BadEntry{"wrong_type", "structured metadata is " + std::string(node.kind_name()) + ", an object is wanted"});
+    return std::unexpected(BadEntry{
+        "wrong_type", "structured metadata is " + std::string(node.kind_name()) + ", an object is wanted"});
   for (JsonNode& pair : node.children) {
     if (!pair.is(Kind::string))
-      return std::unexpected(BadEntry{"wrong_type", "structured metadata " + json_quote(pair.key.substr(0, 80)) + " is " +
-                                                        std::string(pair.kind_name()) + ", a string is wanted"});
+      return std::unexpected(
+          BadEntry{"wrong_type", "structured metadata " + json_quote(pair.key.substr(0, 80)) + " is " +
+                                     std::string(pair.kind_name()) + ", a string is wanted"});
     entry.metadata.emplace_back(std::move(pair.key), std::move(pair.text));
   }
   return {};
@@ -50,15 +56,20 @@ std::expected<void, BadEntry> read_metadata(JsonNode& node, LokiEntry& entry) {
 // ["<ns>", "line", {metadata}]
 std::expected<LokiEntry, BadEntry> read_value(JsonNode& node) {
   if (!node.is(Kind::array) || node.children.size() < 2 || node.children.size() > 3)
-    return std::unexpected(BadEntry{"wrong_type", "an entry is [\"<nanoseconds>\", \"line\"] with an optional metadata object"});
+    return std::unexpected(
+        BadEntry{"wrong_type", "an entry is [\"<nanoseconds>\", \"line\"] with an optional metadata object"});
   JsonNode& time = node.children[0];
   JsonNode& line = node.children[1];
   if (!time.is(Kind::string))
-    return std::unexpected(BadEntry{"invalid_time", "the timestamp is " + std::string(time.kind_name()) + ", a string of nanoseconds is wanted"});
+    return std::unexpected(BadEntry{"invalid_time", "the timestamp is " + std::string(time.kind_name()) +
+                                                        ", a string of nanoseconds is wanted"});
   const auto ns = parse_int(time.text);
-  if (!ns) return std::unexpected(BadEntry{"invalid_time", "timestamp " + json_quote(time.text.substr(0, 40)) + " is not a number of nanoseconds"});
+  if (!ns)
+    return std::unexpected(BadEntry{"invalid_time", "timestamp " + json_quote(time.text.substr(0, 40)) +
+                                                        " is not a number of nanoseconds"});
   if (!line.is(Kind::string))
-    return std::unexpected(BadEntry{"wrong_type", "the line is " + std::string(line.kind_name()) + ", a string is wanted"});
+    return std::unexpected(
+        BadEntry{"wrong_type", "the line is " + std::string(line.kind_name()) + ", a string is wanted"});
   LokiEntry entry{*ns, std::move(line.text), {}};
   if (node.children.size() == 3)
     if (auto status = read_metadata(node.children[2], entry); !status) return std::unexpected(status.error());
@@ -78,7 +89,8 @@ std::expected<LokiEntry, BadEntry> read_old_entry(JsonNode& node) {
 
 void read_stream(JsonNode& stream, LokiRows& rows) {
   if (!stream.is(Kind::object)) {
-    rows.begin_bad_stream("wrong_type", "the stream is " + std::string(stream.kind_name()) + ", an object is wanted");
+    rows.begin_bad_stream("wrong_type",
+                          "the stream is " + std::string(stream.kind_name()) + ", an object is wanted");
     return rows.refuse_entry("", "");
   }
   begin(stream, rows);
@@ -86,11 +98,15 @@ void read_stream(JsonNode& stream, LokiRows& rows) {
   const bool old_form = values == nullptr;
   if (old_form) values = stream.find("entries");
   if (values == nullptr || values->is(Kind::null)) return;  // a stream without entries is no mistake
-  if (!values->is(Kind::array)) return rows.refuse_entry("wrong_type", "the entries are " + std::string(values->kind_name()) + ", an array is wanted");
+  if (!values->is(Kind::array))
+    return rows.refuse_entry("wrong_type",
+                             "the entries are " + std::string(values->kind_name()) + ", an array is wanted");
   for (JsonNode& node : values->children) {
     auto entry = old_form ? read_old_entry(node) : read_value(node);
-    if (entry) rows.add(std::move(*entry));
-    else rows.refuse_entry(entry.error().reason, entry.error().text);
+    if (entry)
+      rows.add(std::move(*entry));
+    else
+      rows.refuse_entry(entry.error().reason, entry.error().text);
   }
 }
 
@@ -100,10 +116,14 @@ Status decode_loki_json(std::string_view body, LokiRows& rows) {
   auto parsed = parse_json(body, JsonLimits{});
   if (!parsed) return fail(parsed.error());
   JsonNode root = std::move(*parsed);
-  if (!root.is(Kind::object)) return fail(Code::invalid_input, "the body is " + std::string(root.kind_name()) + ", an object with \"streams\" is wanted");
+  if (!root.is(Kind::object))
+    return fail(Code::invalid_input,
+                "the body is " + std::string(root.kind_name()) + ", an object with \"streams\" is wanted");
   JsonNode* streams = root.find("streams");
   if (streams == nullptr || streams->is(Kind::null)) return {};
-  if (!streams->is(Kind::array)) return fail(Code::invalid_input, "\"streams\" is " + std::string(streams->kind_name()) + ", an array is wanted");
+  if (!streams->is(Kind::array))
+    return fail(Code::invalid_input,
+                "\"streams\" is " + std::string(streams->kind_name()) + ", an array is wanted");
   for (JsonNode& stream : streams->children) read_stream(stream, rows);
   return {};
 }

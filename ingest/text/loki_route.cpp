@@ -12,7 +12,8 @@ Status decode(const http::Request& request, std::size_t bytes_max, LokiRows& row
     PLUMBLINE_TRY(const std::string body, request.decoded_body(bytes_max));
     return decode_loki_json(body, rows);
   }
-  // Protobuf is Loki's default. It is snappy whether Content-Encoding says so or not; another encoding would lie around it.
+  // Protobuf is Loki's default. It is snappy whether Content-Encoding says so or not; another encoding would
+  // lie around it.
   if (type == "application/x-protobuf" || type.empty()) {
     const std::string encoding = to_lower(trim(request.header("content-encoding")));
     if (encoding.empty() || encoding == "snappy") {
@@ -23,7 +24,8 @@ Status decode(const http::Request& request, std::size_t bytes_max, LokiRows& row
     PLUMBLINE_TRY(const std::string body, unsnappy(packed, bytes_max));
     return decode_loki_protobuf(body, rows);
   }
-  return fail(Code::unsupported, "content type " + json_quote(type) + ": application/json or application/x-protobuf is wanted");
+  return fail(Code::unsupported,
+              "content type " + json_quote(type) + ": application/json or application/x-protobuf is wanted");
 }
 
 // Loki's clients log the body of an error as it is; plain text is what Loki sends.

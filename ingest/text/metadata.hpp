@@ -17,9 +17,15 @@ class ExpositionMetadata {
     // The type is the only one with a word for "not said".
     storage::MetricMetadata& m = of(line.metric);
     switch (line.about) {
-      case ExpositionLine::About::type: m.type = std::move(line.text); break;
-      case ExpositionLine::About::help: m.help = std::move(line.text); break;
-      case ExpositionLine::About::unit: m.unit = std::move(line.text); break;
+      case ExpositionLine::About::type:
+        m.type = std::move(line.text);
+        break;
+      case ExpositionLine::About::help:
+        m.help = std::move(line.text);
+        break;
+      case ExpositionLine::About::unit:
+        m.unit = std::move(line.text);
+        break;
     }
   }
   std::vector<storage::MetricMetadata> take() {

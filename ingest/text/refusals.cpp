@@ -6,10 +6,14 @@ namespace plumbline::ingest {
 
 void Refusals::add(std::size_t place, std::size_t column, std::string_view reason, std::string message) {
   ++count_;
-  const auto same = std::find_if(by_reason_.begin(), by_reason_.end(), [&](const Rejection& r) { return r.reason == reason; });
-  if (same != by_reason_.end()) ++same->count;
-  else by_reason_.push_back({std::string(reason), message, 1});
-  if (named_.size() < refusals_named_max) named_.push_back({place, column, 1, std::string(reason), std::move(message)});
+  const auto same = std::find_if(by_reason_.begin(), by_reason_.end(),
+                                 [&](const Rejection& r) { return r.reason == reason; });
+  if (same != by_reason_.end())
+    ++same->count;
+  else
+    by_reason_.push_back({std::string(reason), message, 1});
+  if (named_.size() < refusals_named_max)
+    named_.push_back({place, column, 1, std::string(reason), std::move(message)});
 }
 
 void Refusals::add_from_sink(const Receipt& receipt, const std::vector<Rejection>& told) {

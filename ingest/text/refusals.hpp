@@ -18,8 +18,8 @@ class Refusals {
 
   // `column` 0: the place has none.
   void add(std::size_t place, std::size_t column, std::string_view reason, std::string message);
-  // What the sink refused after the decoder had passed it: the receipt repeats the refusals it was told of, so only the
-  // surplus per reason is new.
+  // What the sink refused after the decoder had passed it: the receipt repeats the refusals it was told of,
+  // so only the surplus per reason is new.
   void add_from_sink(const Receipt& receipt, const std::vector<Rejection>& told);
 
   std::uint64_t count() const { return count_; }

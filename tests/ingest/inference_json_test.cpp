@@ -16,7 +16,8 @@ struct Decoding {
   JsonRows rows;
   std::string reasons() const {
     std::string out;
-    for (const Rejection& r : refusals.by_reason()) out += (out.empty() ? "" : ",") + r.reason + ":" + std::to_string(r.count);
+    for (const Rejection& r : refusals.by_reason())
+      out += (out.empty() ? "" : ",") + r.reason + ":" + std::to_string(r.count);
     return out;
   }
 };
@@ -83,7 +84,8 @@ TEST_CASE("model and features, or a prediction, are enough", "[inference]") {
 }
 
 TEST_CASE("numbers keep every bit a double has", "[inference]") {
-  const Decoding d = decode(R"({"model":"m","features":{"a":9007199254740993,"b":0.1,"c":-0.0,"d":123456789012345678901234567890,"e":5e-324,"f":1e-400,"g":2.2250738585072011e-308}})");
+  const Decoding d = decode(
+      R"({"model":"m","features":{"a":9007199254740993,"b":0.1,"c":-0.0,"d":123456789012345678901234567890,"e":5e-324,"f":1e-400,"g":2.2250738585072011e-308}})");
   const model::Row& row = only_row(d);
   CHECK(get(row, "feature.a") == Value{9007199254740992.0});
   CHECK(get(row, "feature.b") == Value{0.1});
@@ -99,13 +101,16 @@ TEST_CASE("times are read by their magnitude, integers exactly", "[inference]") 
     std::string_view time;
     std::int64_t ns;
   };
-  const auto c = GENERATE(Case{"1700000000", 1'700'000'000'000'000'000}, Case{"1700000000123", 1'700'000'000'123'000'000},
-                          Case{"1700000000123456", 1'700'000'000'123'456'000}, Case{"1700000000123456789", 1'700'000'000'123'456'789},
-                          Case{"1700000000.5", 1'700'000'000'500'000'000}, Case{"\"1700000000123456789\"", 1'700'000'000'123'456'789},
-                          Case{"\"2023-11-14T23:13:20+01:00\"", 1'700'000'000'000'000'000}, Case{"0", 0}, Case{"-1", -1'000'000'000},
-                          Case{"null", now_ns});
+  const auto c = GENERATE(
+      Case{"1700000000", 1'700'000'000'000'000'000}, Case{"1700000000123", 1'700'000'000'123'000'000},
+      Case{"1700000000123456", 1'700'000'000'123'456'000},
+      Case{"1700000000123456789", 1'700'000'000'123'456'789}, Case{"1700000000.5", 1'700'000'000'500'000'000},
+      Case{"\"1700000000123456789\"", 1'700'000'000'123'456'789},
+      Case{"\"2023-11-14T23:13:20+01:00\"", 1'700'000'000'000'000'000}, Case{"0", 0},
+      Case{"-1", -1'000'000'000}, Case{"null", now_ns});
   INFO(c.time);
-  CHECK(only_row(decode(R"({"model":"m","prediction":1,"time":)" + std::string(c.time) + "}")).time_ns == c.ns);
+  CHECK(only_row(decode(R"({"model":"m","prediction":1,"time":)" + std::string(c.time) + "}")).time_ns ==
+        c.ns);
 }
 
 TEST_CASE("a bad row is refused with its number and reason, the others stay", "[inference]") {
@@ -113,8 +118,10 @@ TEST_CASE("a bad row is refused with its number and reason, the others stay", "[
     std::string_view row, reason, says;
   };
   const auto c = GENERATE(
-      Case{R"({"features":{"a":1}})", "missing_model", "no model"}, Case{R"({"model":"m"})", "missing_features", "neither"},
-      Case{R"({"model":"m","features":{}})", "missing_features", "neither"}, Case{R"({"model":"m","features":[1]})", "wrong_type", "features is an array"},
+      Case{R"({"features":{"a":1}})", "missing_model", "no model"},
+      Case{R"({"model":"m"})", "missing_features", "neither"},
+      Case{R"({"model":"m","features":{}})", "missing_features", "neither"},
+      Case{R"({"model":"m","features":[1]})", "wrong_type", "features is an array"},
       Case{R"({"model":"m","features":{"a":{"b":1}}})", "wrong_type", "features.a is an object"},
       Case{R"({"model":"m","features":{"a":[1,"x"]}})", "wrong_type", "features.a[1] is a string"},
       Case{R"({"model":7,"features":{"a":1}})", "wrong_type", "model is a number"},
@@ -132,12 +139,20 @@ TEST_CASE("a bad row is refused with its number and reason, the others stay", "[
       Case{R"({"model":"m","prediction":1,"score":{"a":"high"}})", "wrong_type", "is not a number"},
       Case{R"({"model":"m","features":{"a":1e999}})", "out_of_range", "features.a"},
       Case{R"({"model":"m","features":{"":1}})", "invalid_name", "empty name"},
-      Case{R"([1])", "wrong_type", "the row is an array"}, Case{R"("x")", "wrong_type", "the row is a string"},
-      Case{R"({"model":"m","features":{"a":1})", "json", "offset"}, Case{R"({"model":"m",})", "json", "offset"},
-      Case{R"({"model":"m","features":{"a":NaN}})", "json", "offset"}, Case{R"({"model":"m","features":{"a":01}})", "json", "offset"},
-      Case{"{\"model\":\"\xff\"}", "json", "offset"}, Case{R"({"model":"m","features":{"a":[[[[[[1]]]]]]}})", "json", "nested"});
+      Case{R"([1])", "wrong_type", "the row is an array"},
+      Case{R"("x")", "wrong_type", "the row is a string"},
+      Case{R"({"model":"m","features":{"a":1})", "json", "offset"},
+      Case{R"({"model":"m",})", "json", "offset"},
+      Case{R"({"model":"m","features":{"a":NaN}})", "json", "offset"},
+      Case{R"({"model":"m","features":{"a":01}})", "json", "offset"},
+      Case{"{\"model\":\"\xff\"}", "json", "offset"},
+      Case{R"({"model":"m","features":{"a":[[[[[[1]]]]]]}})", "json", "nested"});
   INFO(c.row);
-  const Decoding d = decode(R"({"model":"m","prediction":1})" "\n\n" + std::string(c.row) + "\n" R"({"model":"m","prediction":2})");
+  const Decoding d = decode(R"({"model":"m","prediction":1})"
+                            "\n\n" +
+                            std::string(c.row) +
+                            "\n"
+                            R"({"model":"m","prediction":2})");
   CHECK(d.rows.rows == 3);
   CHECK(d.reasons() == std::string(c.reason) + ":1");
   REQUIRE_FALSE(d.refusals.by_reason().empty());
@@ -150,11 +165,14 @@ TEST_CASE("a bad row is refused with its number and reason, the others stay", "[
 }
 
 TEST_CASE("a JSON array, one record over several lines, and NDJSON are all rows", "[inference]") {
-  CHECK(decode(R"( [{"model":"m","prediction":1}, {"model":"n","prediction":1}] )").rows.batch.events.size() == 2);
+  CHECK(
+      decode(R"( [{"model":"m","prediction":1}, {"model":"n","prediction":1}] )").rows.batch.events.size() ==
+      2);
   CHECK(decode("[]").rows.rows == 0);
   CHECK(decode("").rows.rows == 0);
   CHECK(decode("{\n \"model\": \"m\",\n \"prediction\": 1\n}\n").rows.rows == 1);
-  const Decoding bad_second = decode(R"([{"model":"m","prediction":1},{"model":"m"},{"model":"m","prediction":1}])");
+  const Decoding bad_second =
+      decode(R"([{"model":"m","prediction":1},{"model":"m"},{"model":"m","prediction":1}])");
   CHECK(bad_second.reasons() == "missing_features:1");
   CHECK(bad_second.rows.batch.events[0].rows.size() == 2);
 }
@@ -168,10 +186,12 @@ TEST_CASE("an array with broken JSON is refused whole and counts its rows", "[in
 }
 
 TEST_CASE("late labels", "[inference]") {
-  const Decoding d = labels("{\"model\":\"m\",\"prediction_id\":\"p\",\"label\":1,\"time\":1700000000}\n"
-                            "{\"model\":\"m\",\"prediction_id\":7,\"label\":\"cat\"}\n{\"model\":\"m\",\"label\":true}\n"
-                            "{\"model\":\"m\",\"prediction_id\":\"p\"}\n{\"prediction_id\":\"p\",\"label\":1}\n"
-                            "{\"model\":\"m\",\"prediction_id\":\"p\",\"label\":[1]}\n{\"model\":\"m\",\"prediction_id\":\"p\",\"label\":1,\"x\":1}");
+  const Decoding d = labels(
+      "{\"model\":\"m\",\"prediction_id\":\"p\",\"label\":1,\"time\":1700000000}\n"
+      "{\"model\":\"m\",\"prediction_id\":7,\"label\":\"cat\"}\n{\"model\":\"m\",\"label\":true}\n"
+      "{\"model\":\"m\",\"prediction_id\":\"p\"}\n{\"prediction_id\":\"p\",\"label\":1}\n"
+      "{\"model\":\"m\",\"prediction_id\":\"p\",\"label\":[1]}\n{\"model\":\"m\",\"prediction_id\":\"p\","
+      "\"label\":1,\"x\":1}");
   REQUIRE(d.rows.batch.labels.size() == 2);
   CHECK(d.rows.batch.labels[0].label == Value{1.0});
   CHECK(d.rows.batch.labels[0].time_ns == 1'700'000'000'000'000'000);

@@ -21,8 +21,8 @@ std::string apply_str(std::vector<RelabelRule> rules, Labels labels) {
   return out ? out->str() : "dropped";
 }
 
-RelabelRule rule(A action, std::vector<std::string> source = {}, std::string regex = "(.*)", std::string target = "",
-                 std::string replacement = "$1") {
+RelabelRule rule(A action, std::vector<std::string> source = {}, std::string regex = "(.*)",
+                 std::string target = "", std::string replacement = "$1") {
   RelabelRule r;
   r.action = action;
   r.source_labels = std::move(source);
@@ -37,21 +37,27 @@ const Labels abc = Labels::of({{"a", "foo"}, {"b", "bar"}, {"c", "baz"}});
 }  // namespace
 
 TEST_CASE("replace writes what the regex found", "[relabel]") {
-  CHECK(apply_str({rule(A::replace, {"a"}, "f(.*)", "d", "ch${1}-ch${1}")}, abc) == R"({a="foo", b="bar", c="baz", d="choo-choo"})");
-  CHECK(apply_str({rule(A::replace, {"a", "b"}, "f(.*);(.*)r", "a", "b${1}${2}m")}, abc) == R"({a="boobam", b="bar", c="baz"})");
+  CHECK(apply_str({rule(A::replace, {"a"}, "f(.*)", "d", "ch${1}-ch${1}")}, abc) ==
+        R"({a="foo", b="bar", c="baz", d="choo-choo"})");
+  CHECK(apply_str({rule(A::replace, {"a", "b"}, "f(.*);(.*)r", "a", "b${1}${2}m")}, abc) ==
+        R"({a="boobam", b="bar", c="baz"})");
   // the source is joined in the order of the rule
-  CHECK(apply_str({rule(A::replace, {"b", "a"}, "(.*)", "d")}, abc) == R"({a="foo", b="bar", c="baz", d="bar;foo"})");
+  CHECK(apply_str({rule(A::replace, {"b", "a"}, "(.*)", "d")}, abc) ==
+        R"({a="foo", b="bar", c="baz", d="bar;foo"})");
   // no match: nothing happens
   CHECK(apply_str({rule(A::replace, {"a"}, "x(.*)", "d")}, abc) == abc.str());
   // the regex is anchored at both ends
   CHECK(apply_str({rule(A::replace, {"a"}, "o", "d", "hit")}, abc) == abc.str());
-  CHECK(apply_str({rule(A::replace, {"a"}, "fo|foo", "d", "hit")}, abc) == R"({a="foo", b="bar", c="baz", d="hit"})");
+  CHECK(apply_str({rule(A::replace, {"a"}, "fo|foo", "d", "hit")}, abc) ==
+        R"({a="foo", b="bar", c="baz", d="hit"})");
   // an empty result removes the target
   CHECK(apply_str({rule(A::replace, {"a"}, "foo()", "b")}, abc) == R"({a="foo", c="baz"})");
   // without source labels the replacement is a constant
-  CHECK(apply_str({rule(A::replace, {}, "(.*)", "d", "const")}, abc) == R"({a="foo", b="bar", c="baz", d="const"})");
+  CHECK(apply_str({rule(A::replace, {}, "(.*)", "d", "const")}, abc) ==
+        R"({a="foo", b="bar", c="baz", d="const"})");
   // a dot matches a newline
-  CHECK(apply_str({rule(A::replace, {"a"}, "x.y", "d", "hit")}, Labels::of({{"a", "x\ny"}})).find("d=\"hit\"") != std::string::npos);
+  CHECK(apply_str({rule(A::replace, {"a"}, "x.y", "d", "hit")}, Labels::of({{"a", "x\ny"}}))
+            .find("d=\"hit\"") != std::string::npos);
 }
 
 TEST_CASE("templates expand as in Go", "[relabel]") {
@@ -62,7 +68,7 @@ TEST_CASE("templates expand as in Go", "[relabel]") {
   CHECK(with("$1-$2") == "f-oo");
   CHECK(with("${first}x") == "fx");
   CHECK(with("$0") == "foo");
-  CHECK(with("$1x-") == "-");     // the group called "1x" does not exist
+  CHECK(with("$1x-") == "-");  // the group called "1x" does not exist
   CHECK(with("${1}x-") == "fx-");
   CHECK(with("$9-") == "-");
   CHECK(with("$$1") == "$1");
@@ -72,7 +78,8 @@ TEST_CASE("templates expand as in Go", "[relabel]") {
 }
 
 TEST_CASE("the target may be a template", "[relabel]") {
-  CHECK(apply_str({rule(A::replace, {"a"}, "(.*)", "x_${1}", "v")}, abc) == R"({a="foo", b="bar", c="baz", x_foo="v"})");
+  CHECK(apply_str({rule(A::replace, {"a"}, "(.*)", "x_${1}", "v")}, abc) ==
+        R"({a="foo", b="bar", c="baz", x_foo="v"})");
   CHECK(apply_str({rule(A::replace, {"nothing"}, "(.*)", "${1}", "v")}, abc) == abc.str());
 }
 
@@ -106,18 +113,21 @@ TEST_CASE("labelmap, labeldrop and labelkeep work on names", "[relabel]") {
   CHECK(apply_str({rule(A::labelmap, {}, "__meta_k8s_label_(.+)", "", "k_$1")}, meta) ==
         R"({__meta_k8s_label_app="x", __meta_k8s_label_tier="y", k_app="x", k_tier="y", z="1"})");
   CHECK(apply_str({rule(A::labeldrop, {}, "__meta.*")}, meta) == R"({z="1"})");
-  CHECK(apply_str({rule(A::labelkeep, {}, "z|__meta_k8s_label_app")}, meta) == R"({__meta_k8s_label_app="x", z="1"})");
+  CHECK(apply_str({rule(A::labelkeep, {}, "z|__meta_k8s_label_app")}, meta) ==
+        R"({__meta_k8s_label_app="x", z="1"})");
   CHECK(apply_str({rule(A::labeldrop, {}, "meta")}, meta) == meta.str());
 }
 
 TEST_CASE("lowercase and uppercase", "[relabel]") {
   const Labels in = Labels::of({{"a", "FoO-1"}});
-  CHECK(apply_str({rule(A::lowercase, {"a"}, "(.*)", "b"), rule(A::uppercase, {"a"}, "(.*)", "c")}, in) == R"({a="FoO-1", b="foo-1", c="FOO-1"})");
+  CHECK(apply_str({rule(A::lowercase, {"a"}, "(.*)", "b"), rule(A::uppercase, {"a"}, "(.*)", "c")}, in) ==
+        R"({a="FoO-1", b="foo-1", c="FOO-1"})");
 }
 
 TEST_CASE("a rule sees what the rule before it did", "[relabel]") {
-  CHECK(apply_str({rule(A::replace, {"a"}, "(.*)", "x", "new-$1"), rule(A::keep, {"x"}, "new-foo"), rule(A::labeldrop, {}, "a|b|c")}, abc) ==
-        R"({x="new-foo"})");
+  CHECK(apply_str({rule(A::replace, {"a"}, "(.*)", "x", "new-$1"), rule(A::keep, {"x"}, "new-foo"),
+                   rule(A::labeldrop, {}, "a|b|c")},
+                  abc) == R"({x="new-foo"})");
 }
 
 TEST_CASE("rules that cannot work are refused", "[relabel]") {

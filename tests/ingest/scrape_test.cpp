@@ -34,7 +34,8 @@ std::shared_ptr<const ScrapeJobRules> rules_of(ScrapeJob job) {
   return *rules;
 }
 
-Target target_of(ScrapeJob job, std::string address = "host:1", std::vector<std::pair<std::string, std::string>> labels = {}) {
+Target target_of(ScrapeJob job, std::string address = "host:1",
+                 std::vector<std::pair<std::string, std::string>> labels = {}) {
   auto target = make_target(rules_of(std::move(job)), address, labels);
   INFO((target ? "" : target.error().message));
   REQUIRE(target);
@@ -50,7 +51,8 @@ struct FakeClient final : http::Client {
     return answer(request);
   }
   void says(std::string body, std::string type = "text/plain; version=0.0.4") {
-    answer = [body = std::move(body), type = std::move(type)](const http::ClientRequest&) -> Result<http::Response> {
+    answer = [body = std::move(body),
+              type = std::move(type)](const http::ClientRequest&) -> Result<http::Response> {
       return http::Response{200, {{"Content-Type", type}}, body};
     };
   }
@@ -94,7 +96,8 @@ struct Rig {
     std::map<std::string, std::vector<std::string>> out;
     const Status status = store.select({}, [&](const Labels& labels, std::span<const model::Sample> samples) {
       for (const model::Sample& s : samples)
-        out[labels.without("job").without("instance").str()].push_back(model::is_stale(s.v) ? "stale" : format_number(s.v));
+        out[labels.without("job").without("instance").str()].push_back(
+            model::is_stale(s.v) ? "stale" : format_number(s.v));
       return true;
     });
     REQUIRE(status);
@@ -127,10 +130,14 @@ TEST_CASE("relabelling decides address, path, scheme, pace and labels of a targe
     return r;
   };
   // the blackbox pattern
-  job.relabel = {replace("__address__", "__param_target", "$1"), replace("__param_target", "instance", "$1"),
-                 replace("", "__address__", "blackbox:9115"),    replace("", "__metrics_path__", "/probe"),
-                 replace("", "__scheme__", "https"),             replace("", "__scrape_interval__", "1m"),
-                 replace("__meta_x", "x", "$1"),                 replace("", "job", "renamed")};
+  job.relabel = {replace("__address__", "__param_target", "$1"),
+                 replace("__param_target", "instance", "$1"),
+                 replace("", "__address__", "blackbox:9115"),
+                 replace("", "__metrics_path__", "/probe"),
+                 replace("", "__scheme__", "https"),
+                 replace("", "__scrape_interval__", "1m"),
+                 replace("__meta_x", "x", "$1"),
+                 replace("", "job", "renamed")};
   const Target t = target_of(job, "https://example.org", {{"__meta_x", "y"}});
   CHECK(t.url_text == "https://blackbox:9115/probe?target=https%3A%2F%2Fexample.org");
   CHECK(t.labels.str() == R"({instance="https://example.org", job="renamed", x="y"})");
@@ -247,7 +254,10 @@ TEST_CASE("gzip answers are inflated within the limit", "[scrape]") {
   job.body_bytes_max = 1000;
   const Target t = target_of(job);
   const auto answer = [&](std::string body, std::string encoding) {
-    return read_answer(t, http::Response{200, {{"content-encoding", std::move(encoding)}, {"Content-Type", "text/plain"}}, std::move(body)});
+    return read_answer(
+        t, http::Response{200,
+                          {{"content-encoding", std::move(encoding)}, {"Content-Type", "text/plain"}},
+                          std::move(body)});
   };
   CHECK(answer(gzip("a 1\n"), "gzip")->body == "a 1\n");
   CHECK_FALSE(answer(gzip(std::string(2000, ' ')), "gzip"));
@@ -278,14 +288,24 @@ TEST_CASE("a failing target goes down and its series stale", "[scrape]") {
   rig.client.says("a 1\n");
   rig.pass(15);
   SECTION("it does not answer") {
-    rig.client.answer = [](const http::ClientRequest&) -> Result<http::Response> { return fail(Code::timeout, "timed out"); };
+    rig.client.answer = [](const http::ClientRequest&) -> Result<http::Response> {
+      return fail(Code::timeout, "timed out");
+    };
   }
   SECTION("it answers with an error") {
-    rig.client.answer = [](const http::ClientRequest&) -> Result<http::Response> { return http::Response{500, {}, "a 5\n"}; };
+    rig.client.answer = [](const http::ClientRequest&) -> Result<http::Response> {
+      return http::Response{500, {}, "a 5\n"};
+    };
   }
-  SECTION("one of its lines is broken") { rig.client.says("a 2\nfresh 1\nbroken{ 1\n"); }
-  SECTION("its OpenMetrics is cut off") { rig.client.says("a 2\nfresh 1\n", "application/openmetrics-text"); }
-  SECTION("a label comes twice") { rig.client.says("a{x=\"1\",x=\"2\"} 2\n"); }
+  SECTION("one of its lines is broken") {
+    rig.client.says("a 2\nfresh 1\nbroken{ 1\n");
+  }
+  SECTION("its OpenMetrics is cut off") {
+    rig.client.says("a 2\nfresh 1\n", "application/openmetrics-text");
+  }
+  SECTION("a label comes twice") {
+    rig.client.says("a{x=\"1\",x=\"2\"} 2\n");
+  }
   rig.pass(30);
   auto stored = rig.stored();
   CHECK(stored.at("a") == Values{"1", "stale"});
@@ -311,7 +331,8 @@ TEST_CASE("a target that is gone leaves stale markers for everything", "[scrape]
   std::map<std::string, std::vector<bool>> up;
   REQUIRE(rig.store.select({}, [&](const Labels& l, std::span<const model::Sample> samples) {
     if (l.metric() == "up" || l.metric() == "a")
-      for (const model::Sample& s : samples) up[std::string(l.metric()) + " " + std::string(l.get("instance"))].push_back(model::is_stale(s.v));
+      for (const model::Sample& s : samples)
+        up[std::string(l.metric()) + " " + std::string(l.get("instance"))].push_back(model::is_stale(s.v));
     return true;
   }));
   CHECK(up["up host:1"] == std::vector<bool>{false, true});
@@ -391,7 +412,10 @@ TEST_CASE("busy workers make scrapes be left out, not late", "[scrape]") {
     });
   }
   CHECK(offered == 1);
-  CHECK(rig.registry.counter("plumbline_scrapes_skipped_total", "Scrapes that were due and left out.", {{"reason", "workers_busy"}}).value() == 1);
+  CHECK(rig.registry
+            .counter("plumbline_scrapes_skipped_total", "Scrapes that were due and left out.",
+                     {{"reason", "workers_busy"}})
+            .value() == 1);
 }
 
 TEST_CASE("a clock that is set back does not stop scraping", "[scrape]") {
@@ -454,12 +478,14 @@ TEST_CASE("the targets page has Prometheus' shape", "[scrape]") {
   job.relabel = {drop};
   REQUIRE(rig.loop.set_jobs({job}));
   const std::string json = targets_json(rig.loop.targets(), rig.loop.dropped_targets(), "any", "");
-  CHECK(json ==
-        R"({"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"host:1","__metrics_path__":"/metrics",)"
-        R"("__scheme__":"http","__scrape_interval__":"15s","__scrape_timeout__":"10s","job":"j"},"labels":{"instance":"host:1","job":"j"},)"
-        R"("scrapePool":"j","scrapeUrl":"http://host:1/metrics","globalUrl":"http://host:1/metrics","lastError":"",)"
-        R"("lastScrape":"0001-01-01T00:00:00Z","lastScrapeDuration":0,"health":"unknown","scrapeInterval":"15s","scrapeTimeout":"10s"}],)"
-        R"("droppedTargets":[{"discoveredLabels":{"__address__":"host:2","__metrics_path__":"/metrics","__scheme__":"http",)"
-        R"("__scrape_interval__":"15s","__scrape_timeout__":"10s","job":"j"},"scrapePool":"j"}],"droppedTargetCounts":{"j":1}}})");
-  CHECK(targets_json(rig.loop.targets(), rig.loop.dropped_targets(), "active", "other").find("\"activeTargets\":[]") != std::string::npos);
+  CHECK(
+      json ==
+      R"({"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"host:1","__metrics_path__":"/metrics",)"
+      R"("__scheme__":"http","__scrape_interval__":"15s","__scrape_timeout__":"10s","job":"j"},"labels":{"instance":"host:1","job":"j"},)"
+      R"("scrapePool":"j","scrapeUrl":"http://host:1/metrics","globalUrl":"http://host:1/metrics","lastError":"",)"
+      R"("lastScrape":"0001-01-01T00:00:00Z","lastScrapeDuration":0,"health":"unknown","scrapeInterval":"15s","scrapeTimeout":"10s"}],)"
+      R"("droppedTargets":[{"discoveredLabels":{"__address__":"host:2","__metrics_path__":"/metrics","__scheme__":"http",)"
+      R"("__scrape_interval__":"15s","__scrape_timeout__":"10s","job":"j"},"scrapePool":"j"}],"droppedTargetCounts":{"j":1}}})");
+  CHECK(targets_json(rig.loop.targets(), rig.loop.dropped_targets(), "active", "other")
+            .find("\"activeTargets\":[]") != std::string::npos);
 }

@@ -25,10 +25,18 @@ Read read(std::string_view body, ExpositionFormat format) {
   ExpositionLine line;
   while (true) {
     switch (parser.next(line)) {
-      case Item::sample: out.samples.push_back(line); break;
-      case Item::metadata: out.metadata.push_back(line); break;
-      case Item::error: out.errors.push_back(line); break;
-      case Item::end: out.exemplars = parser.exemplars(); return out;
+      case Item::sample:
+        out.samples.push_back(line);
+        break;
+      case Item::metadata:
+        out.metadata.push_back(line);
+        break;
+      case Item::error:
+        out.errors.push_back(line);
+        break;
+      case Item::end:
+        out.exemplars = parser.exemplars();
+        return out;
     }
   }
 }
@@ -68,18 +76,23 @@ TEST_CASE("a line of classic text is a sample", "[exposition]") {
       Case{"a { b = \"c\" , d=\"e\" } 2", "a{b=\"c\", d=\"e\"}", 2}, Case{"a{b=\"c\"}2", "a{b=\"c\"}", 2},
       Case{R"(a{b="x\\y\"z\n"} 1)", "a{b=\"x\\\\y\\\"z\\n\"}", 1}, Case{"{\"a\"} 3", "a", 3},
       Case{"{\"a\",b=\"c\"} 3", "a{b=\"c\"}", 3}, Case{"{b=\"c\",\"a\"} 3", "a{b=\"c\"}", 3},
-      Case{"{__name__=\"a\",b=\"c\"} 3", "a{b=\"c\"}", 3}, Case{"a 1e3", "a", 1000}, Case{"a -0.5", "a", -0.5},
-      Case{"a +Inf", "a", INFINITY}, Case{"a -inf", "a", -INFINITY}, Case{"a .5", "a", 0.5},
+      Case{"{__name__=\"a\",b=\"c\"} 3", "a{b=\"c\"}", 3}, Case{"a 1e3", "a", 1000},
+      Case{"a -0.5", "a", -0.5}, Case{"a +Inf", "a", INFINITY}, Case{"a -inf", "a", -INFINITY},
+      Case{"a .5", "a", 0.5},
       // vLLM: a colon in the name, and a histogram called _total
-      Case{"vllm:num_requests_running{model_name=\"m\"} 2.0", "vllm:num_requests_running{model_name=\"m\"}", 2},
-      Case{"vllm:iteration_tokens_total_bucket{le=\"1.0\"} 7", "vllm:iteration_tokens_total_bucket{le=\"1.0\"}", 7},
+      Case{"vllm:num_requests_running{model_name=\"m\"} 2.0", "vllm:num_requests_running{model_name=\"m\"}",
+           2},
+      Case{"vllm:iteration_tokens_total_bucket{le=\"1.0\"} 7",
+           "vllm:iteration_tokens_total_bucket{le=\"1.0\"}", 7},
       // TensorFlow Serving: the name starts with a colon
       Case{":tensorflow:serving:request_count{model_name=\"m\",status=\"OK\"} 4",
            ":tensorflow:serving:request_count{model_name=\"m\", status=\"OK\"}", 4},
       // TorchServe: CamelCase
-      Case{"PredictionTime{ModelName=\"bert\",Level=\"Model\",} 12.5", "PredictionTime{Level=\"Model\", ModelName=\"bert\"}", 12.5},
+      Case{"PredictionTime{ModelName=\"bert\",Level=\"Model\",} 12.5",
+           "PredictionTime{Level=\"Model\", ModelName=\"bert\"}", 12.5},
       // Triton
-      Case{"nv_inference_request_duration_us{model=\"m\",version=\"1\"} 12345678", "nv_inference_request_duration_us{model=\"m\", version=\"1\"}", 12345678});
+      Case{"nv_inference_request_duration_us{model=\"m\",version=\"1\"} 12345678",
+           "nv_inference_request_duration_us{model=\"m\", version=\"1\"}", 12345678});
   const ExpositionLine line = one(c.line);
   CHECK(series(line) == c.series);
   CHECK(line.value == c.value);
@@ -112,14 +125,18 @@ TEST_CASE("timestamps are milliseconds in text and seconds in OpenMetrics", "[ex
 }
 
 TEST_CASE("metadata lines carry type, help and unit", "[exposition]") {
-  const Read r = read("# HELP a the \\\\ help\\nline\n# TYPE a counter\n# a comment\n#\n#comment\n# TYPE b untyped\n\na 1\n", text);
+  const Read r = read(
+      "# HELP a the \\\\ help\\nline\n# TYPE a counter\n# a comment\n#\n#comment\n# TYPE b untyped\n\na 1\n",
+      text);
   CHECK(r.errors.empty());
   REQUIRE(r.metadata.size() == 3);
   CHECK(r.metadata[0].text == "the \\ help\nline");
   CHECK(r.metadata[1].text == "counter");
   CHECK(r.metadata[2].text == "unknown");
   CHECK(r.samples.size() == 1);
-  const Read om = read("# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n# HELP a_seconds x\na_seconds 1\n# EOF\n", openmetrics);
+  const Read om =
+      read("# TYPE a_seconds gauge\n# UNIT a_seconds seconds\n# HELP a_seconds x\na_seconds 1\n# EOF\n",
+           openmetrics);
   CHECK(om.errors.empty());
   REQUIRE(om.metadata.size() == 3);
   CHECK(om.metadata[1].about == ExpositionLine::About::unit);
@@ -132,12 +149,13 @@ TEST_CASE("a bad line says where and the next one is read", "[exposition]") {
     std::string_view line, reason;
     std::size_t column;
   };
-  const auto c = GENERATE(Case{"1a 1", "syntax", 1}, Case{"a", "syntax", 2}, Case{"a{b=c} 1", "syntax", 5},
-                          Case{"a{b=\"c} 1", "syntax", 5}, Case{"a{b=\"c\" d=\"e\"} 1", "syntax", 9}, Case{"a{b} 1", "syntax", 4},
-                          Case{"a{=\"c\"} 1", "syntax", 3}, Case{"a{b=\"c\"", "syntax", 8}, Case{"a x", "bad_value", 3},
-                          Case{"a 1_0", "bad_value", 3}, Case{"a 1 2 3", "syntax", 7}, Case{"{b=\"c\"} 1", "missing_name", 1},
-                          Case{"{} 1", "missing_name", 1}, Case{"a{\"b\"} 1", "syntax", 3}, Case{"a-b 1", "syntax", 2},
-                          Case{"a{b=\"\xff\"} 1", "syntax", 5}, Case{"a{,} 1", "syntax", 3}, Case{"{\"\"} 1", "syntax", 2});
+  const auto c = GENERATE(
+      Case{"1a 1", "syntax", 1}, Case{"a", "syntax", 2}, Case{"a{b=c} 1", "syntax", 5},
+      Case{"a{b=\"c} 1", "syntax", 5}, Case{"a{b=\"c\" d=\"e\"} 1", "syntax", 9}, Case{"a{b} 1", "syntax", 4},
+      Case{"a{=\"c\"} 1", "syntax", 3}, Case{"a{b=\"c\"", "syntax", 8}, Case{"a x", "bad_value", 3},
+      Case{"a 1_0", "bad_value", 3}, Case{"a 1 2 3", "syntax", 7}, Case{"{b=\"c\"} 1", "missing_name", 1},
+      Case{"{} 1", "missing_name", 1}, Case{"a{\"b\"} 1", "syntax", 3}, Case{"a-b 1", "syntax", 2},
+      Case{"a{b=\"\xff\"} 1", "syntax", 5}, Case{"a{,} 1", "syntax", 3}, Case{"{\"\"} 1", "syntax", 2});
   const std::string body = "first 1\n" + std::string(c.line) + "\nlast 2\n";
   const Read r = read(body, text);
   INFO(c.line);
@@ -151,12 +169,14 @@ TEST_CASE("a bad line says where and the next one is read", "[exposition]") {
 }
 
 TEST_CASE("good OpenMetrics", "[exposition][openmetrics]") {
-  const auto body = GENERATE(as<std::string_view>{}, "# EOF\n", "# EOF", "# TYPE a counter\n# HELP a help\na_total 1\na_created 1.5\n# EOF\n",
-                             "# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_count 1\na_sum 2.5\n# EOF\n",
-                             "# TYPE a gaugehistogram\na_gcount 1\n# EOF\n", "# TYPE a stateset\na{a=\"x\"} 1\n# EOF\n",
-                             "# TYPE a info\na_info{version=\"1\"} 1\n# EOF\n", "# TYPE a unknown\na NaN\n# EOF\n",
-                             "a{b=\"c\"} 1 1.0\n# EOF\n", "a 1e-3\n# EOF\n", "# HELP a \\\"quoted\\\"\n# EOF\n",
-                             "{\"a.b\",c=\"d\"} 1\n# EOF\n", "a 1\r\n# EOF\r\n");
+  const auto body =
+      GENERATE(as<std::string_view>{}, "# EOF\n", "# EOF",
+               "# TYPE a counter\n# HELP a help\na_total 1\na_created 1.5\n# EOF\n",
+               "# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_count 1\na_sum 2.5\n# EOF\n",
+               "# TYPE a gaugehistogram\na_gcount 1\n# EOF\n", "# TYPE a stateset\na{a=\"x\"} 1\n# EOF\n",
+               "# TYPE a info\na_info{version=\"1\"} 1\n# EOF\n", "# TYPE a unknown\na NaN\n# EOF\n",
+               "a{b=\"c\"} 1 1.0\n# EOF\n", "a 1e-3\n# EOF\n", "# HELP a \\\"quoted\\\"\n# EOF\n",
+               "{\"a.b\",c=\"d\"} 1\n# EOF\n", "a 1\r\n# EOF\r\n");
   INFO(body);
   const Read r = read(body, openmetrics);
   for (const auto& e : r.errors) INFO(e.message);
@@ -167,12 +187,14 @@ TEST_CASE("bad OpenMetrics", "[exposition][openmetrics]") {
   struct Case {
     std::string_view body, reason;
   };
-  const auto c = GENERATE(Case{"a 1\n", "no_eof"}, Case{"", "no_eof"}, Case{"a 1\n# EOF\na 2\n", "after_eof"}, Case{"\n# EOF\n", "syntax"},
-                          Case{"a  1\n# EOF\n", "syntax"}, Case{"a\t1\n# EOF\n", "syntax"}, Case{"a 1 \n# EOF\n", "syntax"},
-                          Case{"# comment\n# EOF\n", "syntax"}, Case{"#\n# EOF\n", "syntax"}, Case{" a 1\n# EOF\n", "syntax"},
-                          Case{"# TYPE a untypedx\n# EOF\n", "bad_metadata"}, Case{"a{b='c'} 1\n# EOF\n", "syntax"},
-                          Case{"a 1 1 1\n# EOF\n", "syntax"}, Case{"a_total 1 # {x=\"y\" 1\n# EOF\n", "syntax"},
-                          Case{"a_total 1 # {x=\"y\"}\n# EOF\n", "syntax"}, Case{"a_total 1 # {x=\"y\"} z\n# EOF\n", "bad_value"});
+  const auto c = GENERATE(
+      Case{"a 1\n", "no_eof"}, Case{"", "no_eof"}, Case{"a 1\n# EOF\na 2\n", "after_eof"},
+      Case{"\n# EOF\n", "syntax"}, Case{"a  1\n# EOF\n", "syntax"}, Case{"a\t1\n# EOF\n", "syntax"},
+      Case{"a 1 \n# EOF\n", "syntax"}, Case{"# comment\n# EOF\n", "syntax"}, Case{"#\n# EOF\n", "syntax"},
+      Case{" a 1\n# EOF\n", "syntax"}, Case{"# TYPE a untypedx\n# EOF\n", "bad_metadata"},
+      Case{"a{b='c'} 1\n# EOF\n", "syntax"}, Case{"a 1 1 1\n# EOF\n", "syntax"},
+      Case{"a_total 1 # {x=\"y\" 1\n# EOF\n", "syntax"}, Case{"a_total 1 # {x=\"y\"}\n# EOF\n", "syntax"},
+      Case{"a_total 1 # {x=\"y\"} z\n# EOF\n", "bad_value"});
   INFO(c.body);
   const Read r = read(c.body, openmetrics);
   REQUIRE(r.errors.size() == 1);
@@ -180,7 +202,9 @@ TEST_CASE("bad OpenMetrics", "[exposition][openmetrics]") {
 }
 
 TEST_CASE("exemplars are read and counted", "[exposition][openmetrics]") {
-  const Read r = read("a_total 1 # {trace_id=\"abc\"} 0.5 1700000000.1\na_bucket{le=\"1\"} 2 17 # {} 1\n# EOF\n", openmetrics);
+  const Read r =
+      read("a_total 1 # {trace_id=\"abc\"} 0.5 1700000000.1\na_bucket{le=\"1\"} 2 17 # {} 1\n# EOF\n",
+           openmetrics);
   CHECK(r.errors.empty());
   CHECK(r.exemplars == 2);
   REQUIRE(r.samples.size() == 2);

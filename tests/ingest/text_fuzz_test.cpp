@@ -1,4 +1,5 @@
-// Each decoder against seeded mutations of good input: whatever comes, it answers; what it accepts is well formed.
+// Each decoder against seeded mutations of good input: whatever comes, it answers; what it accepts is well
+// formed.
 #include <catch2/catch.hpp>
 #include <protozero/pbf_writer.hpp>
 #include <random>
@@ -25,12 +26,24 @@ class Mutator {
     for (int i = 0; i < changes && !text.empty(); ++i) {
       const std::size_t at = below(text.size());
       switch (below(6)) {
-        case 0: text[at] = static_cast<char>(below(256)); break;
-        case 1: text.erase(at, 1 + below(8)); break;
-        case 2: text.insert(at, 1, alphabet[below(alphabet.size())]); break;
-        case 3: text.insert(at, text.substr(at, below(32))); break;
-        case 4: text.resize(at); break;
-        case 5: text[at] = alphabet[below(alphabet.size())]; break;
+        case 0:
+          text[at] = static_cast<char>(below(256));
+          break;
+        case 1:
+          text.erase(at, 1 + below(8));
+          break;
+        case 2:
+          text.insert(at, 1, alphabet[below(alphabet.size())]);
+          break;
+        case 3:
+          text.insert(at, text.substr(at, below(32)));
+          break;
+        case 4:
+          text.resize(at);
+          break;
+        case 5:
+          text[at] = alphabet[below(alphabet.size())];
+          break;
       }
     }
     return text;
@@ -63,7 +76,9 @@ TEST_CASE("mutated expositions", "[fuzz]") {
   const std::uint64_t seed = seed_of_run();
   INFO("seed " << seed);
   Mutator mutate(seed);
-  const std::string good = "# HELP a b\n# TYPE a counter\na{b=\"c\",d=\"\\n\\\"\"} 1 1700000000000\n{\"x.y\",\"z w\"=\"q\"} NaN\nvllm:x_total{le=\"+Inf\"} 1e9 # {t=\"u\"} 1 2\n# EOF\n";
+  const std::string good =
+      "# HELP a b\n# TYPE a counter\na{b=\"c\",d=\"\\n\\\"\"} 1 1700000000000\n{\"x.y\",\"z w\"=\"q\"} "
+      "NaN\nvllm:x_total{le=\"+Inf\"} 1e9 # {t=\"u\"} 1 2\n# EOF\n";
   for (int i = 0; i < rounds; ++i) {
     const std::string body = mutate(good, "{}\",=# \\\n\r\t:1e-.aEOF");
     for (const ExpositionFormat format : {ExpositionFormat::text, ExpositionFormat::openmetrics}) {
@@ -86,10 +101,12 @@ TEST_CASE("mutated inference rows", "[fuzz]") {
   const std::uint64_t seed = seed_of_run();
   INFO("seed " << seed);
   Mutator mutate(seed + 1);
-  const std::string good = R"({"model":"m","version":"1","time":1700000000.5,"features":{"a":1.5e3,"b":"x\u00e9","c":[1,2],"d":null},"prediction":true,"score":{"y":0.5},"trace_id":"0af7651916cd43dd8448eb211c80319c"})";
+  const std::string good =
+      R"({"model":"m","version":"1","time":1700000000.5,"features":{"a":1.5e3,"b":"x\u00e9","c":[1,2],"d":null},"prediction":true,"score":{"y":0.5},"trace_id":"0af7651916cd43dd8448eb211c80319c"})";
   for (int i = 0; i < rounds; ++i) {
     const bool array = mutate.below(2) == 0;
-    const std::string body = mutate(array ? "[" + good + "," + good + "]" : good + "\n" + good, "{}[]\",:0123456789eE.-\\u\n nulltrue");
+    const std::string body = mutate(array ? "[" + good + "," + good + "]" : good + "\n" + good,
+                                    "{}[]\",:0123456789eE.-\\u\n nulltrue");
     Refusals refusals("row");
     const JsonRows rows = decode_inferences(body, 1, refusals);
     std::size_t stored = 0;
@@ -106,7 +123,8 @@ TEST_CASE("mutated Loki pushes", "[fuzz]") {
   const std::uint64_t seed = seed_of_run();
   INFO("seed " << seed);
   Mutator mutate(seed + 2);
-  const std::string json = R"({"streams":[{"stream":{"app":"x"},"values":[["1570818238000000000","level=info {\"a\":1}",{"trace_id":"ab"}],["2","y"]]}]})";
+  const std::string json =
+      R"({"streams":[{"stream":{"app":"x"},"values":[["1570818238000000000","level=info {\"a\":1}",{"trace_id":"ab"}],["2","y"]]}]})";
   std::string message;
   {
     protozero::pbf_writer request(message);
@@ -129,7 +147,8 @@ TEST_CASE("mutated Loki pushes", "[fuzz]") {
     (void)decode_loki_json(mutate(json, "{}[]\",:0123456789"), from_json);
     check_fields(from_json.take());
     LokiRows from_protobuf(refusals);
-    (void)decode_loki_protobuf(mutate(message, std::string_view("\x0a\x12\x1a\x08\x10\xff\x80\x00", 8)), from_protobuf);
+    (void)decode_loki_protobuf(mutate(message, std::string_view("\x0a\x12\x1a\x08\x10\xff\x80\x00", 8)),
+                               from_protobuf);
     check_fields(from_protobuf.take());
   }
 }
@@ -140,7 +159,8 @@ TEST_CASE("mutated label sets and log lines", "[fuzz]") {
   Mutator mutate(seed + 3);
   for (int i = 0; i < rounds; ++i) {
     (void)parse_label_text(mutate(R"({a="b\n\u00e9\x41", c=`d`, e="f"})", "{}\"`=,\\ux0"));
-    for (const char* line : {"ts=1 level=\"info\\\" x=y", R"({"a":{"level":"warn"},"b":[1,{"level":"x"}]})", "[ERROR] =\"\\"})
+    for (const char* line :
+         {"ts=1 level=\"info\\\" x=y", R"({"a":{"level":"warn"},"b":[1,{"level":"x"}]})", "[ERROR] =\"\\"})
       REQUIRE_FALSE(detect_level({}, {}, mutate(line, "{}\"=\\: ")).empty());
   }
 }

@@ -19,7 +19,8 @@ struct Doors {
   Sink sink{store, store, clock, *log, registry};
   http::Routes routes = text_routes(sink, clock, Limits{});
 
-  http::Response post(std::string_view path, std::string body, std::string type, std::string encoding = "", http::Pairs query = {}) {
+  http::Response post(std::string_view path, std::string body, std::string type, std::string encoding = "",
+                      http::Pairs query = {}) {
     http::Request request;
     request.method = "POST";
     request.path = path;
@@ -52,25 +53,37 @@ struct Doors {
   }
 };
 
-bool says(const http::Response& r, std::string_view text) { return r.body.find(text) != std::string::npos; }
+bool says(const http::Response& r, std::string_view text) {
+  return r.body.find(text) != std::string::npos;
+}
 
 }  // namespace
 
 TEST_CASE("import stores an exposition", "[import]") {
   Doors doors;
-  CHECK(doors.post("/api/v1/import/prometheus", "# TYPE a gauge\na 1\na{x=\"y\"} 2 1700000000001\n", "text/plain").status == 204);
+  CHECK(doors
+            .post("/api/v1/import/prometheus", "# TYPE a gauge\na 1\na{x=\"y\"} 2 1700000000001\n",
+                  "text/plain")
+            .status == 204);
   CHECK(doors.samples("a") == std::vector<model::Sample>{{doors.clock.now_ms(), 1}});
   CHECK(doors.samples("a{x=\"y\"}") == std::vector<model::Sample>{{1700000000001, 2}});
   CHECK(doors.store.metadata("a")->at(0).type == "gauge");
-  CHECK(doors.post("/api/v1/import/prometheus", gzip("z 1\n"), "", "gzip", {{"timestamp", "1699999999000"}, {"extra_label", "k=v"}, {"extra_label", "x=z"}}).status == 204);
+  CHECK(doors
+            .post("/api/v1/import/prometheus", gzip("z 1\n"), "", "gzip",
+                  {{"timestamp", "1699999999000"}, {"extra_label", "k=v"}, {"extra_label", "x=z"}})
+            .status == 204);
   CHECK(doors.samples(R"(z{k="v", x="z"})") == std::vector<model::Sample>{{1699999999000, 1}});
-  CHECK(doors.post("/api/v1/import/prometheus", "o_total 1 1700000000.5 # {trace_id=\"x\"} 1\n# EOF\n", "application/openmetrics-text; version=1.0.0").status == 204);
+  CHECK(doors
+            .post("/api/v1/import/prometheus", "o_total 1 1700000000.5 # {trace_id=\"x\"} 1\n# EOF\n",
+                  "application/openmetrics-text; version=1.0.0")
+            .status == 204);
   CHECK(doors.samples("o_total") == std::vector<model::Sample>{{1700000000500, 1}});
 }
 
 TEST_CASE("import names bad lines and keeps the good ones", "[import]") {
   Doors doors;
-  const http::Response r = doors.post("/api/v1/import/prometheus", "a 1\nb{ 2\nc{x=\"1\",x=\"2\"} 3\nd 4\n", "text/plain");
+  const http::Response r =
+      doors.post("/api/v1/import/prometheus", "a 1\nb{ 2\nc{x=\"1\",x=\"2\"} 3\nd 4\n", "text/plain");
   CHECK(r.status == 400);
   CHECK(says(r, R"("accepted":2,"refused":2)"));
   CHECK(says(r, R"({"line":2,"column":4,"reason":"syntax","message":"line 2, column 4: )"));
@@ -78,8 +91,10 @@ TEST_CASE("import names bad lines and keeps the good ones", "[import]") {
   CHECK(doors.samples("d").size() == 1);
   CHECK(doors.post("/api/v1/import/prometheus", "a 1", "application/json").status == 415);
   CHECK(doors.post("/api/v1/import/prometheus", "not gzip", "text/plain", "gzip").status == 400);
-  CHECK(doors.post("/api/v1/import/prometheus", "a 1", "text/plain", "", {{"timestamp", "noon"}}).status == 400);
-  CHECK(doors.post("/api/v1/import/prometheus", "a 1", "text/plain", "", {{"extra_label", "=x"}}).status == 400);
+  CHECK(doors.post("/api/v1/import/prometheus", "a 1", "text/plain", "", {{"timestamp", "noon"}}).status ==
+        400);
+  CHECK(doors.post("/api/v1/import/prometheus", "a 1", "text/plain", "", {{"extra_label", "=x"}}).status ==
+        400);
   CHECK(doors.post("/api/v1/import/prometheus", "", "text/plain").status == 204);
 }
 
@@ -87,13 +102,19 @@ TEST_CASE("a store that cannot write answers 503", "[import]") {
   Doors doors;
   doors.store.fail_writes(Error{Code::unavailable, "disk full"});
   CHECK(doors.post("/api/v1/import/prometheus", "a 1\n", "text/plain").status == 503);
-  CHECK(doors.post("/api/v1/inferences", R"({"model":"m","prediction":1})", "application/json").status == 503);
-  CHECK(doors.post("/loki/api/v1/push", R"({"streams":[{"stream":{"a":"b"},"values":[["1700000000000000000","x"]]}]})", "application/json").status == 503);
+  CHECK(doors.post("/api/v1/inferences", R"({"model":"m","prediction":1})", "application/json").status ==
+        503);
+  CHECK(doors
+            .post("/loki/api/v1/push",
+                  R"({"streams":[{"stream":{"a":"b"},"values":[["1700000000000000000","x"]]}]})",
+                  "application/json")
+            .status == 503);
 }
 
 TEST_CASE("Loki push answers as Loki does", "[loki]") {
   Doors doors;
-  const std::string good = R"({"streams":[{"stream":{"a":"b"},"values":[["1700000000000000000","x"],["1700000000000000001","y"]]}]})";
+  const std::string good =
+      R"({"streams":[{"stream":{"a":"b"},"values":[["1700000000000000000","x"],["1700000000000000001","y"]]}]})";
   CHECK(doors.post("/loki/api/v1/push", good, "application/json; charset=utf-8").status == 204);
   CHECK(doors.post("/api/prom/push", gzip(good), "application/json", "gzip").status == 204);
   CHECK(doors.rows(model::EventKind::log) == 4);
@@ -111,10 +132,14 @@ TEST_CASE("Loki push answers as Loki does", "[loki]") {
   }
   CHECK(doors.post("/loki/api/v1/push", snappy(message), "application/x-protobuf").status == 204);
   CHECK(doors.post("/loki/api/v1/push", snappy(message), "application/x-protobuf", "snappy").status == 204);
-  CHECK(doors.post("/loki/api/v1/push", gzip(snappy(message)), "application/x-protobuf", "gzip").status == 204);
+  CHECK(doors.post("/loki/api/v1/push", gzip(snappy(message)), "application/x-protobuf", "gzip").status ==
+        204);
   CHECK(doors.rows(model::EventKind::log) == 7);
 
-  const http::Response mixed = doors.post("/loki/api/v1/push", R"({"streams":[{"stream":{"a":"b"},"values":[[17,"x"],["1700000000000000001","y"]]}]})", "application/json");
+  const http::Response mixed =
+      doors.post("/loki/api/v1/push",
+                 R"({"streams":[{"stream":{"a":"b"},"values":[[17,"x"],["1700000000000000001","y"]]}]})",
+                 "application/json");
   CHECK(mixed.status == 400);
   CHECK(says(mixed, "stream 1, entry 1: the timestamp is a number"));
   CHECK(says(mixed, "(1 stored)"));
@@ -126,12 +151,18 @@ TEST_CASE("Loki push answers as Loki does", "[loki]") {
 
 TEST_CASE("inference records and late labels are answered with counts", "[inference]") {
   Doors doors;
-  const http::Response good = doors.post("/api/v1/inferences", R"({"model":"m","features":{"a":1},"prediction_id":"p"})", "application/x-ndjson");
+  const http::Response good =
+      doors.post("/api/v1/inferences", R"({"model":"m","features":{"a":1},"prediction_id":"p"})",
+                 "application/x-ndjson");
   CHECK(good.status == 200);
   CHECK(good.body == R"({"accepted":1,"refused":0,"errors":[]})");
-  const http::Response mixed = doors.post("/api/v1/inferences", gzip("{\"model\":\"m\",\"features\":{\"a\":2}}\n{\"model\":\"m\",\"oops\":1}\n"), "application/json", "gzip");
+  const http::Response mixed = doors.post(
+      "/api/v1/inferences", gzip("{\"model\":\"m\",\"features\":{\"a\":2}}\n{\"model\":\"m\",\"oops\":1}\n"),
+      "application/json", "gzip");
   CHECK(mixed.status == 200);
-  CHECK(mixed.body == R"({"accepted":1,"refused":1,"errors":[{"row":2,"reason":"unknown_key","message":"row 2: unknown key \"oops\""}]})");
+  CHECK(
+      mixed.body ==
+      R"({"accepted":1,"refused":1,"errors":[{"row":2,"reason":"unknown_key","message":"row 2: unknown key \"oops\""}]})");
   const http::Response bad = doors.post("/api/v1/inferences", R"([{"model":"m"}])", "application/json");
   CHECK(bad.status == 400);
   CHECK(says(bad, R"("accepted":0,"refused":1)"));
@@ -139,8 +170,10 @@ TEST_CASE("inference records and late labels are answered with counts", "[infere
   CHECK(doors.post("/api/v1/inferences", "a=b", "application/x-www-form-urlencoded").status == 415);
   CHECK(doors.rows(model::EventKind::inference) == 2);
 
-  CHECK(doors.post("/api/v1/inferences/labels", R"([{"model":"m","prediction_id":"p","label":1}])", "application/json").body ==
-        R"({"accepted":1,"refused":0,"errors":[]})");
+  CHECK(doors
+            .post("/api/v1/inferences/labels", R"([{"model":"m","prediction_id":"p","label":1}])",
+                  "application/json")
+            .body == R"({"accepted":1,"refused":0,"errors":[]})");
   const std::vector<std::string> ids{"p", "q"};
   const auto found = doors.store.late_labels("m", ids);
   REQUIRE(found);
@@ -150,8 +183,13 @@ TEST_CASE("inference records and late labels are answered with counts", "[infere
 
 TEST_CASE("a feature that changes its type is refused by the schema and answered", "[inference]") {
   Doors doors;
-  CHECK(doors.post("/api/v1/inferences", R"({"model":"m","features":{"age":1}})", "application/json").status == 200);
-  const http::Response r = doors.post("/api/v1/inferences", "{\"model\":\"m\",\"features\":{\"age\":\"old\"}}\n{\"model\":\"m\",\"features\":{\"age\":3}}", "application/json");
+  CHECK(
+      doors.post("/api/v1/inferences", R"({"model":"m","features":{"age":1}})", "application/json").status ==
+      200);
+  const http::Response r = doors.post(
+      "/api/v1/inferences",
+      "{\"model\":\"m\",\"features\":{\"age\":\"old\"}}\n{\"model\":\"m\",\"features\":{\"age\":3}}",
+      "application/json");
   CHECK(r.status == 200);
   CHECK(says(r, R"("accepted":1,"refused":1)"));
   CHECK(says(r, "wrong_type"));
@@ -164,6 +202,8 @@ TEST_CASE("at most twenty refusals are named, all are counted", "[inference]") {
   const http::Response r = doors.post("/api/v1/inferences", body, "application/x-ndjson");
   CHECK(says(r, R"("refused":100)"));
   std::size_t named = 0;
-  for (std::size_t at = r.body.find("\"row\":"); at != std::string::npos; at = r.body.find("\"row\":", at + 1)) ++named;
+  for (std::size_t at = r.body.find("\"row\":"); at != std::string::npos;
+       at = r.body.find("\"row\":", at + 1))
+    ++named;
   CHECK(named == 20);
 }
