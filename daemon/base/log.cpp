@@ -8,6 +8,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "daemon/base/text.hpp"
+
 namespace plumbline {
 namespace {
 
@@ -87,6 +89,8 @@ class NullLog final : public Log {
 };
 
 }  // namespace
+
+LogField::LogField(std::string_view k, double v) : key(k), value(format_number(v)) {}
 
 std::unique_ptr<Log> make_stderr_log(LogLevel lowest) { return std::make_unique<StderrLog>(lowest); }
 std::unique_ptr<Log> make_null_log() { return std::make_unique<NullLog>(); }

@@ -20,8 +20,9 @@ struct LogField {
   LogField(std::string_view k, const char* v) : key(k), value(v) {}
   LogField(std::string_view k, std::string_view v) : key(k), value(v) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
+    requires std::is_integral_v<T>
   LogField(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
+  LogField(std::string_view k, double v);
 };
 using LogFields = std::initializer_list<LogField>;
 

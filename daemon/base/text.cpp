@@ -14,12 +14,26 @@ std::string format_number(double v) {
   if (std::isnan(v)) return "NaN";
   if (std::isinf(v)) return v > 0 ? "+Inf" : "-Inf";
   if (v == 0) return std::signbit(v) ? "-0" : "0";
-  std::array<char, 400> buffer;
+  std::array<char, 40> buffer;
   const double a = std::fabs(v);
-  const bool exponent = a < 1e-6 || a >= 1e21;
-  const auto [end, ec] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v,
-                                       exponent ? std::chars_format::scientific : std::chars_format::fixed);
-  return {buffer.data(), end};
+  const auto [end, ec] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), v, std::chars_format::scientific);
+  const std::string_view scientific(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+  if (a < 1e-6 || a >= 1e21) return std::string(scientific);
+  // Go's `f` form: the shortest digits that read back, then zeros (2^64 is 18446744073709552000), where to_chars' fixed form
+  // would print every digit of the exact value.
+  const std::size_t e = scientific.find('e');
+  int exponent = 0;
+  std::from_chars(scientific.data() + e + (scientific[e + 1] == '+' ? 2 : 1), end, exponent);
+  std::string digits, out;
+  for (const char c : scientific.substr(0, e)) {
+    if (c == '-') out += c;
+    else if (c != '.') digits += c;
+  }
+  const auto point = exponent + 1;  // digits before the decimal point; may be negative
+  if (point <= 0) return out + "0." + std::string(static_cast<std::size_t>(-point), '0') + digits;
+  if (static_cast<std::size_t>(point) >= digits.size()) return out + digits.append(static_cast<std::size_t>(point) - digits.size(), '0');
+  return out + digits.insert(static_cast<std::size_t>(point), 1, '.');
 }
 
 std::string json_number(double v) {

@@ -68,7 +68,8 @@ TEST_CASE("numbers print as Prometheus prints them and read back", "[base][text]
   const std::vector<std::pair<double, std::string>> table{
       {0, "0"}, {-0.0, "-0"}, {1, "1"}, {0.1, "0.1"}, {1e20, "100000000000000000000"}, {1e21, "1e+21"},
       {1e-6, "0.000001"}, {1e-7, "1e-07"}, {INFINITY, "+Inf"}, {-INFINITY, "-Inf"}, {NAN, "NaN"},
-      {9007199254740993.0, "9007199254740992"}, {5e-324, "5e-324"}};
+      {9007199254740993.0, "9007199254740992"}, {18446744073709551616.0, "18446744073709552000"}, {-1234.5, "-1234.5"},
+      {0.000123, "0.000123"}, {1435781451.781, "1435781451.781"}, {123456789012345680000.0, "123456789012345680000"}, {5e-324, "5e-324"}};
   for (const auto& [v, text] : table) {
     CHECK(format_number(v) == text);
     if (!std::isnan(v)) CHECK(parse_number(text) == v);

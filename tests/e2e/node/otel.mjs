@@ -68,7 +68,7 @@ await tracers.forceFlush();
 // Logs: one in the parent's trace, and one inference record as an event.
 const loggers = new LoggerProvider({
   resource,
-  processors: [new BatchLogRecordProcessor(new OTLPLogExporter(options("logs")))],
+  processors: [new BatchLogRecordProcessor({ exporter: new OTLPLogExporter(options("logs")) })],
 });
 const logger = loggers.getLogger("model-server");
 const inTrace = trace.setSpan(context.active(), parent);
