@@ -30,17 +30,21 @@ std::int64_t ms_of(std::uint64_t unix_nano) { return time_of(unix_nano) / 1'000'
 
 // Attributes whose names become one after escaping are joined in the order of their original names.
 LabelMap labels_of(const OtlpAttributes& attributes, bool skip_identifying) {
-  std::vector<const otlp_common::KeyValue*> sorted;
+  std::vector<int> sorted;
   sorted.reserve(static_cast<std::size_t>(attributes.size()));
-  for (const otlp_common::KeyValue& kv : attributes) {
-    const bool identifying = kv.key() == service_name || kv.key() == service_namespace || kv.key() == service_instance;
-    if (!skip_identifying || !identifying) sorted.push_back(&kv);
+  for (int i = 0; i < attributes.size(); ++i) {
+    const std::string& key = attributes[i].key();
+    const bool identifying = key == service_name || key == service_namespace || key == service_instance;
+    if (!skip_identifying || !identifying) sorted.push_back(i);
   }
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->key() < b->key(); });
+  std::sort(sorted.begin(), sorted.end(), [&](int a, int b) {
+    const int order = attributes[a].key().compare(attributes[b].key());
+    return order != 0 ? order < 0 : a < b;
+  });
   LabelMap out;
-  for (const otlp_common::KeyValue* kv : sorted) {
-    const auto [it, fresh] = out.try_emplace(label_name(kv->key()), text_of(kv->value()));
-    if (!fresh) it->second += ";" + text_of(kv->value());
+  for (const int i : sorted) {
+    const auto [it, fresh] = out.try_emplace(label_name(attributes[i].key()), text_of(attributes[i].value()));
+    if (!fresh) it->second += ";" + text_of(attributes[i].value());
   }
   return out;
 }
