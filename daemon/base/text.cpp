@@ -272,9 +272,11 @@ std::int64_t unix_ns_by_magnitude(double value) {
   const double ns = value * scale;
   if (!(std::fabs(ns) < 9.2e18)) return ns > 0 ? std::numeric_limits<std::int64_t>::max() : 0;
   // Whole part and fraction apart: 1.7e9 seconds times 1e9 has lost the nanoseconds that the text had.
+  // A double near 1.7e9 s (or 1.7e12 ms) is exact to some 0.2 us: the fraction is taken to the microsecond that was meant.
   const double whole = std::floor(value);
+  const double step = scale > 1e3 ? 1e3 : 1;
   return static_cast<std::int64_t>(whole) * static_cast<std::int64_t>(scale) +
-         static_cast<std::int64_t>(std::llround((value - whole) * scale));
+         static_cast<std::int64_t>(std::llround((value - whole) * scale / step) * static_cast<std::int64_t>(step));
 }
 
 bool valid_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }

@@ -115,6 +115,8 @@ TEST_CASE("times read in RFC 3339 and in Unix form", "[base][text]") {
   CHECK(format_rfc3339_ms(1'435'781'451'781) == "2015-07-01T20:10:51.781Z");
   CHECK(format_rfc3339_ns(-500'000'000) == "1969-12-31T23:59:59.5Z");
   CHECK(unix_ns_by_magnitude(1.7e9) == 1'700'000'000'000'000'000);
+  CHECK(unix_ns_by_magnitude(1795258000.123) == 1'795'258'000'123'000'000);
+  CHECK(unix_ns_by_magnitude(1795258000123.25) == 1'795'258'000'123'250'000);
   CHECK(unix_ns_by_magnitude(1.7e12) == 1'700'000'000'000'000'000);
   CHECK(unix_ns_by_magnitude(1.7e15) == 1'700'000'000'000'000'000);
   CHECK(unix_ns_by_magnitude(1.7e18) == 1'700'000'000'000'000'000);

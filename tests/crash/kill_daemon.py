@@ -126,7 +126,7 @@ def main():
     total = 0
     with Scratch("kill") as folder:
         # A small head, so that sealing and journal trimming are under way too when the process dies.
-        daemon = Daemon(a.binary, folder, "storage: { head_bytes_max: 1MiB }\n").start()
+        daemon = Daemon(a.binary, folder, "storage: { head_bytes_max: 4MiB }\n").start()
         rounds = []
         try:
             for r in range(a.kills):
