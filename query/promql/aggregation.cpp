@@ -174,8 +174,9 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
       const double k = std::trunc(parameter[i]);
       const std::size_t keep = k < 1 ? 0 : std::min(there.size(), k > 1e9 ? there.size() : static_cast<std::size_t>(k));
       if (a.op != Tok::limitk)
-        std::ranges::stable_sort(there, [&](std::size_t l, std::size_t r) {
-          return better(columns[l].values[i], columns[r].values[i]);
+        std::ranges::sort(there, [&](std::size_t l, std::size_t r) {
+          const double left = columns[l].values[i], right = columns[r].values[i];
+          return better(left, right) || (!better(right, left) && l < r);
         });
       for (std::size_t n = keep; n < there.size(); ++n) columns[there[n]].present[i] = 0;
       if (grid.count == 1) order.insert(order.end(), there.begin(), there.begin() + static_cast<std::ptrdiff_t>(keep));

@@ -403,20 +403,21 @@ Result<Columns> Evaluator::sort_call(const Call& c, const Grid& grid) {
   const Fn fn = c.function->id;
   std::erase_if(columns, [](const Column& column) { return !column.present[0]; });
   if (fn == Fn::sort || fn == Fn::sort_desc) {
-    std::ranges::stable_sort(columns, [&](const Column& l, const Column& r) {
+    std::ranges::sort(columns, [&](const Column& l, const Column& r) {
       const double a = l.values[0], b = r.values[0];
-      if (std::isnan(a) || std::isnan(b)) return !std::isnan(a);
+      if (std::isnan(a) != std::isnan(b)) return std::isnan(b);
+      if (a == b || std::isnan(a)) return l.labels < r.labels;
       return fn == Fn::sort ? a < b : a > b;
     });
     return columns;
   }
-  std::ranges::stable_sort(columns, [&](const Column& l, const Column& r) {
+  std::ranges::sort(columns, [&](const Column& l, const Column& r) {
     const Column& first = fn == Fn::sort_by_label ? l : r;
     const Column& second = fn == Fn::sort_by_label ? r : l;
     for (std::size_t i = 1; i < c.arguments.size(); ++i) {
       const std::string& name = string_of(*c.arguments[i]);
       const std::string_view a = first.labels.get(name), b = second.labels.get(name);
-      if (a != b) return natural_less(a, b);
+      if (natural_less(a, b) || natural_less(b, a)) return natural_less(a, b);
     }
     return first.labels < second.labels;
   });
