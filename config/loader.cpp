@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 
 #include "config/alerting_reader.hpp"
 #include "config/overrides.hpp"
@@ -89,7 +90,9 @@ Outcome<Config> read_config(const Node& tree, const std::string& file) {
     read_notifications(reading, root, config);
   }
   if (reading.problems.empty()) return config;
-  std::ranges::stable_sort(reading.problems, {}, [](const Problem& p) { return std::pair(p.place.line, p.place.column); });
+  std::ranges::sort(reading.problems, {}, [](const Problem& p) {
+    return std::tuple<int, int, const std::string&>(p.place.line, p.place.column, p.message);
+  });
   return std::unexpected(std::move(reading.problems));
 }
 

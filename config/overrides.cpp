@@ -51,7 +51,8 @@ Node* descend(Node& node, const Step& step, const Place& place) {
     key.place = key.text_place = place;
     Node value;
     value.place = value.text_place = place;
-    below = &node.entries.emplace_back(std::move(key), std::move(value)).second;
+    node.entries.push_back({std::move(key), std::move(value)});
+    below = &node.entries.back().value;
   }
   if (!step.index) return below;
   if (below->kind != Node::Kind::sequence || *step.index >= below->items.size()) return nullptr;

@@ -150,7 +150,7 @@ class Builder final : public YAML::EventHandler {
       top.has_key = false;
       const auto [first, is_new] = top.lines_of_keys.emplace(top.key.text, top.key.place.line);
       if (is_new) {
-        top.node.entries.emplace_back(std::move(top.key), std::move(node));
+        top.node.entries.push_back({std::move(top.key), std::move(node)});
       } else {
         report({top.key.place,
                 "duplicate key '" + top.key.text + "'; the first is in line " + std::to_string(first->second)});
@@ -168,6 +168,13 @@ class Builder final : public YAML::EventHandler {
 };
 
 }  // namespace
+
+Node::Node() = default;
+Node::~Node() = default;
+Node::Node(const Node&) = default;
+Node::Node(Node&&) noexcept = default;
+Node& Node::operator=(const Node&) = default;
+Node& Node::operator=(Node&&) noexcept = default;
 
 const Node* Node::find(std::string_view key) const {
   for (const auto& [name, value] : entries)

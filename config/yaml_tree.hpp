@@ -26,9 +26,19 @@ struct Node {
   Place place;          // of the value; of its key when the value is missing
   Place text_place;     // where the scalar's own characters begin: behind the quote, in the first line of a block
   std::vector<Node> items;
-  std::vector<std::pair<Node, Node>> entries;  // keys are scalars, unique, in the order of the file
+  struct Entry;
+  std::vector<Entry> entries;  // keys are scalars, unique, in the order of the file
 
+  Node();
+  ~Node();
+  Node(const Node&);
+  Node(Node&&) noexcept;
+  Node& operator=(const Node&);
+  Node& operator=(Node&&) noexcept;
   const Node* find(std::string_view key) const;
+};
+struct Node::Entry {
+  Node key, value;
 };
 
 // One document or none (a null node). yaml-cpp accepts duplicate keys (the first wins) and aliases that refer to

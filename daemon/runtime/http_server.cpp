@@ -138,6 +138,7 @@ struct HttpServer::Impl {
   }
 
   void forget(Session* session) {
+    session->release_body();  // when it ended by an exception
     const auto counted = core.sessions_per_ip.find(session->peer());
     if (counted != core.sessions_per_ip.end() && --counted->second == 0) core.sessions_per_ip.erase(counted);
     core.sessions.erase(session);

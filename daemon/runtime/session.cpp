@@ -90,7 +90,14 @@ asio::awaitable<bool> Session::send(std::string bytes) {
   co_return true;
 }
 
+void Session::release_body() {
+  core_.bodies_bytes -= body_counted_;
+  body_counted_ = 0;
+  std::string().swap(body_);
+}
+
 asio::awaitable<void> Session::refuse() {
+  release_body();
   core_.count_refusal(refusal_.reason);
   core_.count_request("refused", refusal_.status);
   timed_out_ = false;
@@ -281,9 +288,7 @@ asio::awaitable<void> Session::run() {
   bool go_on = true;
   while (go_on) {
     go_on = co_await serve_one();
-    core_.bodies_bytes -= body_counted_;
-    body_counted_ = 0;
-    std::string().swap(body_);
+    release_body();
     if (last_) break;
     enter(State::idle, core_.clock.steady() + core_.options.limits.idle_timeout);
   }

@@ -31,6 +31,8 @@ class Session {
   // Ends the connection, whatever it does.
   void cut();
   bool is_cut() const { return !socket_.is_open(); }
+  // Gives the body's bytes back to the server's budget.
+  void release_body();
   // Ends it now when idle, else after the answer that is under way.
   void finish();
 
