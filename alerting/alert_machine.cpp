@@ -2,21 +2,30 @@
 
 namespace plumbline::alerting {
 
-std::string_view name_of(AlertState state) { return state == AlertState::firing ? "firing" : "pending"; }
+std::string_view name_of(AlertState state) {
+  return state == AlertState::firing ? "firing" : "pending";
+}
 
 std::string_view name_of(Change change) {
   switch (change) {
-    case Change::pended: return "pending";
-    case Change::fired: return "firing";
-    case Change::refreshed: return "refreshed";
-    case Change::resolved: return "resolved";
-    case Change::withdrawn: return "withdrawn";
-    case Change::demoted: return "demoted";
+    case Change::pended:
+      return "pending";
+    case Change::fired:
+      return "firing";
+    case Change::refreshed:
+      return "refreshed";
+    case Change::resolved:
+      return "resolved";
+    case Change::withdrawn:
+      return "withdrawn";
+    case Change::demoted:
+      return "demoted";
   }
   return "unknown";
 }
 
-StepResult step(const Alerts& alerts, const Timing& timing, const std::vector<Breach>& breaches, std::int64_t ts_ms) {
+StepResult step(const Alerts& alerts, const Timing& timing, const std::vector<Breach>& breaches,
+                std::int64_t ts_ms) {
   StepResult out;
   out.alerts = alerts;
   std::set<Labels> breached;
@@ -68,18 +77,20 @@ StepResult step(const Alerts& alerts, const Timing& timing, const std::vector<Br
     ++it;
   }
   if (timing.limit > 0 && out.alerts.size() > timing.limit) {
-    out.error = "exceeded limit of " + std::to_string(timing.limit) + " with " + std::to_string(out.alerts.size()) +
-                " alerts";
+    out.error = "exceeded limit of " + std::to_string(timing.limit) + " with " +
+                std::to_string(out.alerts.size()) + " alerts";
     out.alerts.clear();
     out.transitions.clear();
     // What was known before ends; what came with this evaluation was never seen by anybody.
     for (const auto& [labels, alert] : alerts)
-      out.transitions.push_back({alert.state == AlertState::firing ? Change::resolved : Change::withdrawn, alert});
+      out.transitions.push_back(
+          {alert.state == AlertState::firing ? Change::resolved : Change::withdrawn, alert});
   }
   return out;
 }
 
-void discount_downtime(Alerts& alerts, std::int64_t last_ts_ms, std::int64_t ts_ms, std::int64_t interval_ms) {
+void discount_downtime(Alerts& alerts, std::int64_t last_ts_ms, std::int64_t ts_ms,
+                       std::int64_t interval_ms) {
   const std::int64_t down = ts_ms - last_ts_ms - interval_ms;
   if (last_ts_ms == 0 || down <= 0) return;
   for (auto& [labels, alert] : alerts) {

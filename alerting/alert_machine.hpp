@@ -1,5 +1,6 @@
-// The life of a rule's alerts: absent -> pending -> firing -> resolved. Pure: no clock, no I/O; the same inputs give the
-// same answer, so tests, restart and replay share it. The rules are Prometheus' (for, keep_firing_for, limit).
+// The life of a rule's alerts: absent -> pending -> firing -> resolved. Pure: no clock, no I/O; the same
+// inputs give the same answer, so tests, restart and replay share it. The rules are Prometheus' (for,
+// keep_firing_for, limit).
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,7 @@ struct Timing {
 };
 
 enum class Change : std::uint8_t {
-  pended,     // new, waiting for `for`
+  pended,  // new, waiting for `for`
   fired,
   refreshed,  // still firing; value and annotations are newer
   resolved,
@@ -67,10 +68,11 @@ struct StepResult {
 };
 
 // `breaches` have distinct labels (the evaluator refuses duplicates before).
-StepResult step(const Alerts& alerts, const Timing& timing, const std::vector<Breach>& breaches, std::int64_t ts_ms);
+StepResult step(const Alerts& alerts, const Timing& timing, const std::vector<Breach>& breaches,
+                std::int64_t ts_ms);
 
-// After a restart: the time in which nobody evaluated counts neither towards `for` nor towards keep_firing_for. One
-// interval between two evaluations is no downtime.
+// After a restart: the time in which nobody evaluated counts neither towards `for` nor towards
+// keep_firing_for. One interval between two evaluations is no downtime.
 void discount_downtime(Alerts& alerts, std::int64_t last_ts_ms, std::int64_t ts_ms, std::int64_t interval_ms);
 
 // ALERTS{...,alertstate} = 1 and ALERTS_FOR_STATE = Unix seconds of activation, for each alert.

@@ -9,19 +9,30 @@
 
 namespace plumbline::alerting {
 
-std::string_view name_of(Health health) { return health == Health::ok ? "ok" : health == Health::err ? "err" : "unknown"; }
+std::string_view name_of(Health health) {
+  return health == Health::ok ? "ok" : health == Health::err ? "err" : "unknown";
+}
 
 Core::Core(Needs needs)
     : needs_(std::move(needs)),
-      evaluations_(needs_.registry.counter("plumbline_rule_evaluations_total", "Rule evaluations, good and bad.")),
-      missed_(needs_.registry.counter("plumbline_rule_slots_missed_total", "Evaluation slots that passed while the daemon was busy.")),
-      writes_failed_(needs_.registry.counter("plumbline_alerting_writes_failed_total", "Batches of rule results that the store did not take.")),
-      not_routed_(needs_.registry.counter("plumbline_alerts_not_routed_total", "Alerts beyond the limit of notification groups.", {{"reason", "limit"}})),
-      dead_dropped_(needs_.registry.counter("plumbline_dead_letters_dropped_total", "Dead letters removed to keep the list bounded.", {{"reason", "limit"}})),
-      seconds_(needs_.registry.histogram("plumbline_rule_evaluation_seconds", "Time of one rule evaluation.")),
+      evaluations_(
+          needs_.registry.counter("plumbline_rule_evaluations_total", "Rule evaluations, good and bad.")),
+      missed_(needs_.registry.counter("plumbline_rule_slots_missed_total",
+                                      "Evaluation slots that passed while the daemon was busy.")),
+      writes_failed_(needs_.registry.counter("plumbline_alerting_writes_failed_total",
+                                             "Batches of rule results that the store did not take.")),
+      not_routed_(needs_.registry.counter("plumbline_alerts_not_routed_total",
+                                          "Alerts beyond the limit of notification groups.",
+                                          {{"reason", "limit"}})),
+      dead_dropped_(needs_.registry.counter("plumbline_dead_letters_dropped_total",
+                                            "Dead letters removed to keep the list bounded.",
+                                            {{"reason", "limit"}})),
+      seconds_(
+          needs_.registry.histogram("plumbline_rule_evaluation_seconds", "Time of one rule evaluation.")),
       pending_(needs_.registry.gauge("plumbline_alerts", "Alerts by state.", {{"state", "pending"}})),
       firing_(needs_.registry.gauge("plumbline_alerts", "Alerts by state.", {{"state", "firing"}})),
-      outbox_size_(needs_.registry.gauge("plumbline_outbox_deliveries", "Notifications that wait for their receiver.")),
+      outbox_size_(needs_.registry.gauge("plumbline_outbox_deliveries",
+                                         "Notifications that wait for their receiver.")),
       dead_size_(needs_.registry.gauge("plumbline_dead_letters", "Notifications that were given up.")),
       random_(needs_.seed) {}
 
@@ -44,49 +55,76 @@ Result<std::shared_ptr<const Plan>> Core::compile(const RuleSet& rules) const {
 
 Status Core::restore_rows(Known& known, std::vector<AlertGroup>& groups) {
   Status newer;
-  // A damaged row costs one rule its memory, never the daemon its start; a row of a newer version does stop the start,
-  // because going on would overwrite what the newer program wrote.
+  // A damaged row costs one rule its memory, never the daemon its start; a row of a newer version does stop
+  // the start, because going on would overwrite what the newer program wrote.
   const auto trouble = [&](std::string_view key, const Error& error) {
-    if (error.code == Code::unsupported) newer = fail(error.in(key));
-    else needs_.log.error("alert state cannot be read and is left out", {{"key", key}, {"error", error.message}});
-    return newer.has_value();
+    if (error.code == Code::unsupported)
+      newer = fail(error.in(key));
+    else
+      needs_.log.error("alert state cannot be read and is left out",
+                       {{"key", key}, {"error", error.message}});
   };
-  const std::string_view prefixes[] = {rule_prefix, group_prefix, outbox_prefix, dead_prefix, history_prefix};
-  for (const std::string_view prefix : prefixes) {
+  const auto rows =
+      [this](std::string_view prefix) -> Result<std::vector<std::pair<std::string, std::string>>> {
+    std::vector<std::pair<std::string, std::string>> out;
     PLUMBLINE_CHECK_OK(needs_.state.list(prefix, [&](std::string_view key, std::string_view value) {
-      if (prefix == rule_prefix) {
-        auto record = decode_rule(value);
-        if (!record) return trouble(key, record.error());
-        RuleRuntime rule;
-        rule.alerts = std::move(record->alerts);
-        rule.streaks = std::move(record->streaks);
-        rule.evaluated_ms = record->evaluated_ms;
-        rule.restored = rule.stored = true;
-        for (const storage::SeriesSamples& s : alert_series(rule.alerts, 0)) rule.previous.insert(s.labels);
-        known.emplace(key.substr(prefix.size()), std::move(rule));
-      } else if (prefix == group_prefix) {
-        auto group = decode_group(value);
-        if (!group) return trouble(key, group.error());
-        groups.push_back(std::move(*group));
-      } else if (prefix == outbox_prefix) {
-        auto delivery = decode_delivery(value);
-        if (!delivery) return trouble(key, delivery.error());
-        next_seq_ = std::max(next_seq_, delivery->seq + 1);
-        outbox_.add(std::move(*delivery));
-      } else if (prefix == dead_prefix) {
-        auto letter = decode_dead_letter(value);
-        if (!letter) return trouble(key, letter.error());
-        next_seq_ = std::max(next_seq_, letter->delivery.seq + 1);
-        const std::uint64_t seq = letter->delivery.seq;
-        dead_.emplace(seq, std::move(*letter));
-      } else {
-        const auto seq = seq_of(key, prefix);
-        if (!seq) return trouble(key, seq.error());
-        if (history_next_ == 1 && history_first_ == 1) history_first_ = *seq;
-        history_next_ = std::max(history_next_, *seq + 1);
-      }
+      out.emplace_back(key, value);
       return true;
     }));
+    return out;
+  };
+  PLUMBLINE_TRY(const auto rule_rows, rows(rule_prefix));
+  for (const auto& [key, value] : rule_rows) {
+    auto record = decode_rule(value);
+    if (!record) {
+      trouble(key, record.error());
+      continue;
+    }
+    RuleRuntime rule;
+    rule.alerts = std::move(record->alerts);
+    rule.streaks = std::move(record->streaks);
+    rule.evaluated_ms = record->evaluated_ms;
+    rule.restored = rule.stored = true;
+    for (const storage::SeriesSamples& s : alert_series(rule.alerts, 0)) rule.previous.insert(s.labels);
+    known.emplace(key.substr(rule_prefix.size()), std::move(rule));
+  }
+  PLUMBLINE_TRY(const auto group_rows, rows(group_prefix));
+  for (const auto& [key, value] : group_rows) {
+    if (auto group = decode_group(value))
+      groups.push_back(std::move(*group));
+    else
+      trouble(key, group.error());
+  }
+  PLUMBLINE_TRY(const auto outbox_rows, rows(outbox_prefix));
+  for (const auto& [key, value] : outbox_rows) {
+    auto delivery = decode_delivery(value);
+    if (!delivery) {
+      trouble(key, delivery.error());
+      continue;
+    }
+    next_seq_ = std::max(next_seq_, delivery->seq + 1);
+    outbox_.add(std::move(*delivery));
+  }
+  PLUMBLINE_TRY(const auto dead_rows, rows(dead_prefix));
+  for (const auto& [key, value] : dead_rows) {
+    auto letter = decode_dead_letter(value);
+    if (!letter) {
+      trouble(key, letter.error());
+      continue;
+    }
+    const std::uint64_t seq = letter->delivery.seq;
+    next_seq_ = std::max(next_seq_, seq + 1);
+    dead_.emplace(seq, std::move(*letter));
+  }
+  PLUMBLINE_TRY(const auto history_rows, rows(history_prefix));
+  for (const auto& [key, value] : history_rows) {
+    const auto seq = seq_of(key, history_prefix);
+    if (!seq) {
+      trouble(key, seq.error());
+      continue;
+    }
+    if (history_next_ == 1) history_first_ = *seq;
+    history_next_ = std::max(history_next_, *seq + 1);
   }
   return newer;
 }
@@ -99,7 +137,9 @@ Status Core::start(const RuleSet& rules) {
   PLUMBLINE_CHECK_OK(restore_rows(known, groups));
   load(std::move(plan), std::move(known), groups);
   paused_ = false;
-  needs_.log.info("alerting started", {{"units", units_.size()}, {"alerts", pending_.value() + firing_.value()}, {"outbox", outbox_.size()}});
+  needs_.log.info(
+      "alerting started",
+      {{"units", units_.size()}, {"alerts", pending_.value() + firing_.value()}, {"outbox", outbox_.size()}});
   return {};
 }
 
@@ -110,7 +150,8 @@ Status Core::reload(const RuleSet& rules) {
   while (running_ > 0) idle_.wait(mutex_);
   Known known;
   for (std::size_t u = 0; u < units_.size(); ++u)
-    for (std::size_t r = 0; r < units_[u].rules.size(); ++r) known.emplace(plan_->units[u].rules[r].uid, std::move(units_[u].rules[r]));
+    for (std::size_t r = 0; r < units_[u].rules.size(); ++r)
+      known.emplace(plan_->units[u].rules[r].uid, std::move(units_[u].rules[r]));
   std::vector<AlertGroup> groups;
   for (const auto& [id, group] : grouping_.groups()) groups.push_back(group);
   load(std::move(plan), std::move(known), groups);
@@ -136,7 +177,9 @@ void Core::load(std::shared_ptr<const Plan> plan, Known known, const std::vector
     add_stale_markers(gone.previous, {}, now_ms, batch.series);
     if (gone.stored) batch.state.push_back({std::string(rule_prefix) + uid, std::nullopt});
   }
-  for (const AlertGroup& group : groups) batch.state.push_back({std::string(group_prefix) + hash128_hex(group.receiver + '\0' + group.key), std::nullopt});
+  for (const AlertGroup& group : groups)
+    batch.state.push_back(
+        {std::string(group_prefix) + hash128_hex(group.receiver + '\0' + group.key), std::nullopt});
   grouping_ = Grouping(plan_->routes);
   grouping_.adopt(groups, now_ms);
   reconcile(batch);
@@ -144,13 +187,14 @@ void Core::load(std::shared_ptr<const Plan> plan, Known known, const std::vector
   if (batch.empty()) return;
   std::vector<storage::StatePut> puts = batch.state;
   if (const Status written = write(std::move(batch)); !written) {
-    needs_.log.warn("rules are loaded, and their state is not stored yet", {{"error", written.error().message}});
+    needs_.log.warn("rules are loaded, and their state is not stored yet",
+                    {{"error", written.error().message}});
     owed_.insert(owed_.end(), puts.begin(), puts.end());
   }
 }
 
-// Alerts that fire and groups that know them, brought together: after a reload or a restart either side may have changed
-// (a rule removed, an external label added, a route moved).
+// Alerts that fire and groups that know them, brought together: after a reload or a restart either side may
+// have changed (a rule removed, an external label added, a route moved).
 void Core::reconcile(storage::WriteBatch& batch) {
   const std::int64_t now_ms = needs_.clock.now_ms();
   std::vector<AlertEvent> events;
@@ -225,7 +269,8 @@ void Core::stop() {
   while (running_ > 0) idle_.wait(mutex_);
   if (owed_.empty()) return;
   if (const Status written = write({}); !written)
-    needs_.log.warn("deliveries that went out are not struck off; they repeat after the next start", {{"error", written.error().message}});
+    needs_.log.warn("deliveries that went out are not struck off; they repeat after the next start",
+                    {{"error", written.error().message}});
 }
 
 std::int64_t Core::next_evaluation_ms() const {
@@ -264,7 +309,8 @@ void Core::refresh_gauges() {
   double pending = 0, firing = 0;
   for (const UnitRuntime& unit : units_)
     for (const RuleRuntime& rule : unit.rules)
-      for (const auto& [labels, alert] : rule.alerts) (alert.state == AlertState::firing ? firing : pending) += 1;
+      for (const auto& [labels, alert] : rule.alerts)
+        (alert.state == AlertState::firing ? firing : pending) += 1;
   pending_.set(pending);
   firing_.set(firing);
   outbox_size_.set(static_cast<double>(outbox_.size()));

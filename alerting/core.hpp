@@ -1,11 +1,13 @@
-// The alerting engine without its threads: every function takes the time from the injected clock and returns at once, so
-// that a test drives it with a clock that stands still, and Service only adds threads and waiting.
+// The alerting engine without its threads: every function takes the time from the injected clock and returns
+// at once, so that a test drives it with a clock that stands still, and Service only adds threads and
+// waiting.
 //
-//   take_due() -> run(job): evaluate, step the machine, ONE batch {series, ALERTS, state, history, groups} -> write -> install
-//   flush():      groups whose time has come -> ONE batch {groups, outbox rows} -> write -> install
-//   deliver_one(): the head of a line in the outbox -> HTTP -> {row deleted | retried | dead letter}
+//   take_due() -> run(job): evaluate, step the machine, ONE batch {series, ALERTS, state, history, groups} ->
+//   write -> install flush():      groups whose time has come -> ONE batch {groups, outbox rows} -> write ->
+//   install deliver_one(): the head of a line in the outbox -> HTTP -> {row deleted | retried | dead letter}
 //
-// What the store did not take has not happened: nothing is installed, nothing is notified, and the next slot tries again.
+// What the store did not take has not happened: nothing is installed, nothing is notified, and the next slot
+// tries again.
 #pragma once
 
 #include <map>
@@ -67,8 +69,8 @@ struct View {
   std::vector<DeadLetter> dead;
 };
 
-// Threads: any. Blocks: on the store, and in deliver_one() on the receiver; no lock is held while a query or a delivery runs.
-// Borrows: everything in Needs.
+// Threads: any. Blocks: on the store, and in deliver_one() on the receiver; no lock is held while a query or
+// a delivery runs. Borrows: everything in Needs.
 class Core {
  public:
   struct Needs {
@@ -85,8 +87,8 @@ class Core {
   };
   explicit Core(Needs needs);
 
-  // Restores alerts, groups and the outbox. Fails: invalid_input (every error of the rules, one per line), io, unsupported
-  // (state written by a newer version).
+  // Restores alerts, groups and the outbox. Fails: invalid_input (every error of the rules, one per line),
+  // io, unsupported (state written by a newer version).
   Status start(const RuleSet& rules);
   // Waits for running evaluations, then swaps. Fails: invalid_input; the old rules stay.
   Status reload(const RuleSet& rules);
@@ -110,19 +112,24 @@ class Core {
 
   using Known = std::map<std::string, RuleRuntime>;  // by uid
   Result<std::shared_ptr<const Plan>> compile(const RuleSet& rules) const;
-  void load(std::shared_ptr<const Plan> plan, Known known, const std::vector<AlertGroup>& groups) PLUMBLINE_REQUIRES(mutex_);
+  void load(std::shared_ptr<const Plan> plan, Known known, const std::vector<AlertGroup>& groups)
+      PLUMBLINE_REQUIRES(mutex_);
   void reconcile(storage::WriteBatch& batch) PLUMBLINE_REQUIRES(mutex_);
-  RoutedAlert routed(const PlannedRule& rule, const Alert& alert, std::int64_t ends_at_ms) const PLUMBLINE_REQUIRES(mutex_);
+  RoutedAlert routed(const PlannedRule& rule, const Alert& alert, std::int64_t ends_at_ms) const
+      PLUMBLINE_REQUIRES(mutex_);
   Status restore_rows(Known& known, std::vector<AlertGroup>& groups) PLUMBLINE_REQUIRES(mutex_);
 
   void run_rules(const Job& job, std::size_t first, std::size_t count);
-  Status commit(std::size_t unit, std::size_t rule, Evaluated evaluated, std::int64_t ts_ms) PLUMBLINE_REQUIRES(mutex_);
-  void note(std::size_t unit, std::size_t rule, const Status& status, double seconds) PLUMBLINE_REQUIRES(mutex_);
+  Status commit(std::size_t unit, std::size_t rule, Evaluated evaluated, std::int64_t ts_ms)
+      PLUMBLINE_REQUIRES(mutex_);
+  void note(std::size_t unit, std::size_t rule, const Status& status, double seconds)
+      PLUMBLINE_REQUIRES(mutex_);
   Status write(storage::WriteBatch batch) PLUMBLINE_REQUIRES(mutex_);
   void put_groups(const GroupChanges& changes, storage::WriteBatch& batch) const PLUMBLINE_REQUIRES(mutex_);
   std::vector<Delivery> deliveries_of(const std::vector<Notification>& notifications, std::int64_t now_ms)
       PLUMBLINE_REQUIRES(mutex_);
-  void bury(const Delivery& delivery, const std::string& reason, storage::WriteBatch& batch) PLUMBLINE_REQUIRES(mutex_);
+  void bury(const Delivery& delivery, const std::string& reason, storage::WriteBatch& batch)
+      PLUMBLINE_REQUIRES(mutex_);
   void finish_delivery(const Delivery& delivery, const Decision& decision) PLUMBLINE_REQUIRES(mutex_);
   void refresh_gauges() PLUMBLINE_REQUIRES(mutex_);
   double uniform() PLUMBLINE_REQUIRES(mutex_);
@@ -147,8 +154,8 @@ class Core {
   Grouping grouping_ PLUMBLINE_GUARDED_BY(mutex_);
   Outbox outbox_ PLUMBLINE_GUARDED_BY(mutex_);
   std::map<std::uint64_t, DeadLetter> dead_ PLUMBLINE_GUARDED_BY(mutex_);
-  // Deletions and retries of deliveries that the store did not take; they go out with the next batch. Losing them in a
-  // crash means a repeated delivery with the same id, which "at least once" allows.
+  // Deletions and retries of deliveries that the store did not take; they go out with the next batch. Losing
+  // them in a crash means a repeated delivery with the same id, which "at least once" allows.
   std::vector<storage::StatePut> owed_ PLUMBLINE_GUARDED_BY(mutex_);
   std::size_t running_ PLUMBLINE_GUARDED_BY(mutex_) = 0;
   bool paused_ PLUMBLINE_GUARDED_BY(mutex_) = true;

@@ -7,7 +7,8 @@
 
 namespace plumbline::alerting {
 
-std::vector<Delivery> Core::deliveries_of(const std::vector<Notification>& notifications, std::int64_t now_ms) {
+std::vector<Delivery> Core::deliveries_of(const std::vector<Notification>& notifications,
+                                          std::int64_t now_ms) {
   std::vector<Delivery> out;
   std::uint64_t seq = next_seq_;
   for (const Notification& n : notifications) {
@@ -23,7 +24,8 @@ std::vector<Delivery> Core::deliveries_of(const std::vector<Notification>& notif
       d.group_key = n.group_key;
       d.body = std::move(*body);
       d.created_ms = d.next_ms = now_ms;
-      d.id = "msg_" + hash128_hex(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", d.seq, now_ms, d.receiver, i, d.group_key, d.body));
+      d.id = "msg_" + hash128_hex(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", d.seq, now_ms, d.receiver, i,
+                                              d.group_key, d.body));
       out.push_back(std::move(d));
     }
   }
@@ -62,7 +64,8 @@ void Core::flush() {
       break;
     }
     if (!oldest) break;
-    finish_delivery(*oldest, {Decision::Kind::dead, 0, fmt::format("the outbox is full: {} deliveries", Outbox::deliveries_max)});
+    finish_delivery(*oldest, {Decision::Kind::dead, 0,
+                              fmt::format("the outbox is full: {} deliveries", Outbox::deliveries_max)});
   }
   refresh_gauges();
 }
@@ -97,9 +100,14 @@ bool Core::deliver_one() {
 
   Lock lock(mutex_);
   const Decision decision = decide(*delivery, answer, needs_.retry, needs_.clock.now_ms(), uniform());
-  if (decision.kind == Decision::Kind::dead || (decision.kind == Decision::Kind::retry && delivery->attempts == 0))
-    needs_.log.warn(decision.kind == Decision::Kind::dead ? "notification given up" : "notification failed and is retried",
-                    {{"receiver", delivery->receiver}, {"url", redacted_url(webhook.url)}, {"id", delivery->id}, {"error", decision.error}});
+  if (decision.kind == Decision::Kind::dead ||
+      (decision.kind == Decision::Kind::retry && delivery->attempts == 0))
+    needs_.log.warn(decision.kind == Decision::Kind::dead ? "notification given up"
+                                                          : "notification failed and is retried",
+                    {{"receiver", delivery->receiver},
+                     {"url", redacted_url(webhook.url)},
+                     {"id", delivery->id},
+                     {"error", decision.error}});
   finish_delivery(*delivery, decision);
   refresh_gauges();
   return true;
@@ -136,8 +144,10 @@ void Core::finish_delivery(const Delivery& delivery, const Decision& decision) {
     }
   }
   outbox_.finished(delivery.seq, decision);
-  needs_.registry.counter("plumbline_notifications_total", "Notification attempts by receiver and outcome.",
-                          {{"receiver", delivery.receiver}, {"outcome", outcome}}).add();
+  needs_.registry
+      .counter("plumbline_notifications_total", "Notification attempts by receiver and outcome.",
+               {{"receiver", delivery.receiver}, {"outcome", outcome}})
+      .add();
   std::vector<storage::StatePut> puts = batch.state;
   if (!write(std::move(batch))) owed_.insert(owed_.end(), puts.begin(), puts.end());
 }

@@ -49,14 +49,18 @@ void Core::run_rules(const Job& job, std::size_t first, std::size_t count) {
   for (const Alerts& alerts : copies) before.alerts.push_back(&alerts);
   const PlannedUnit& unit = plan->units[job.unit];
   const Steady begin = needs_.clock.steady();
-  Result<Evaluated> evaluated = unit.kind == PlannedUnit::Kind::slo     ? evaluate_slo(*plan, unit, needs_.sources, before, job.slot_ms)
-                                : unit.kind == PlannedUnit::Kind::drift ? evaluate_drift(*plan, unit, needs_.sources, before, job.slot_ms)
-                                                                        : evaluate_rule(*plan, unit, first, needs_.sources, job.slot_ms);
+  Result<Evaluated> evaluated = unit.kind == PlannedUnit::Kind::slo
+                                    ? evaluate_slo(*plan, unit, needs_.sources, before, job.slot_ms)
+                                : unit.kind == PlannedUnit::Kind::drift
+                                    ? evaluate_drift(*plan, unit, needs_.sources, before, job.slot_ms)
+                                    : evaluate_rule(*plan, unit, first, needs_.sources, job.slot_ms);
   const double seconds = std::chrono::duration<double>(needs_.clock.steady() - begin).count();
   Lock lock(mutex_);
   Status status;
-  if (evaluated) status = commit(job.unit, first, std::move(*evaluated), job.slot_ms);
-  else status = fail(std::move(evaluated).error());
+  if (evaluated)
+    status = commit(job.unit, first, std::move(*evaluated), job.slot_ms);
+  else
+    status = fail(std::move(evaluated).error());
   for (std::size_t r = first; r < first + count; ++r) note(job.unit, r, status, seconds);
 }
 
@@ -72,11 +76,15 @@ void Core::note(std::size_t unit, std::size_t rule, const Status& status, double
     runtime.last_error.clear();
     return;
   }
-  needs_.registry.counter("plumbline_rule_evaluation_failures_total", "Rule evaluations that failed, by cause.",
-                          {{"reason", std::string(name_of(status.error().code))}}).add();
+  needs_.registry
+      .counter("plumbline_rule_evaluation_failures_total", "Rule evaluations that failed, by cause.",
+               {{"reason", std::string(name_of(status.error().code))}})
+      .add();
   // Once when it begins, not once per slot: the health of the rule says that it goes on.
   if (runtime.last_error != status.error().message)
-    needs_.log.warn("rule evaluation failed", {{"group", planned.name}, {"rule", planned.rules[rule].name}, {"error", status.error().message}});
+    needs_.log.warn(
+        "rule evaluation failed",
+        {{"group", planned.name}, {"rule", planned.rules[rule].name}, {"error", status.error().message}});
   runtime.health = Health::err;
   runtime.last_error = status.error().message;
 }
@@ -117,25 +125,37 @@ Status Core::commit(std::size_t unit_index, std::size_t main_rule, Evaluated eva
 
     const Streaks& streaks = unit.kind == PlannedUnit::Kind::drift ? evaluated.streaks : was.streaks;
     n.stored = !n.step.alerts.empty() || !streaks.empty();
-    if (n.stored) batch.state.push_back({std::string(rule_prefix) + rule.uid, encode(RuleRecord{ts_ms, n.step.alerts, streaks})});
-    else if (was.stored) batch.state.push_back({std::string(rule_prefix) + rule.uid, std::nullopt});
+    if (n.stored)
+      batch.state.push_back(
+          {std::string(rule_prefix) + rule.uid, encode(RuleRecord{ts_ms, n.step.alerts, streaks})});
+    else if (was.stored)
+      batch.state.push_back({std::string(rule_prefix) + rule.uid, std::nullopt});
 
     for (const Transition& t : n.step.transitions) {
       switch (t.change) {
-        case Change::fired: events.push_back({AlertEvent::Kind::fire, routed(rule, t.alert, 0)}); break;
-        case Change::refreshed: events.push_back({AlertEvent::Kind::refresh, routed(rule, t.alert, 0)}); break;
+        case Change::fired:
+          events.push_back({AlertEvent::Kind::fire, routed(rule, t.alert, 0)});
+          break;
+        case Change::refreshed:
+          events.push_back({AlertEvent::Kind::refresh, routed(rule, t.alert, 0)});
+          break;
         case Change::resolved:
-        case Change::demoted: events.push_back({AlertEvent::Kind::resolve, routed(rule, t.alert, ts_ms)}); break;
+        case Change::demoted:
+          events.push_back({AlertEvent::Kind::resolve, routed(rule, t.alert, ts_ms)});
+          break;
         case Change::pended:
-        case Change::withdrawn: break;
+        case Change::withdrawn:
+          break;
       }
       if (t.change == Change::refreshed) continue;
-      batch.state.push_back({seq_key(history_prefix, history++), encode(HistoryRow{ts_ms, t.change, rule.name, t.alert.labels, t.alert.value})});
+      batch.state.push_back({seq_key(history_prefix, history++),
+                             encode(HistoryRow{ts_ms, t.change, rule.name, t.alert.labels, t.alert.value})});
     }
     next.push_back(std::move(n));
   }
   std::uint64_t first = history_first_;
-  while (history - first > history_rows_max) batch.state.push_back({seq_key(history_prefix, first++), std::nullopt});
+  while (history - first > history_rows_max)
+    batch.state.push_back({seq_key(history_prefix, first++), std::nullopt});
   const GroupChanges groups = grouping_.apply(events, needs_.clock.now_ms());
   put_groups(groups, batch);
 
@@ -162,7 +182,8 @@ Status Core::commit(std::size_t unit_index, std::size_t main_rule, Evaluated eva
   const std::int64_t now_ms = needs_.clock.now_ms();
   if (!runtime.insufficient.empty() && now_ms - runtime.insufficient_logged_ms >= 60'000) {
     runtime.insufficient_logged_ms = now_ms;
-    needs_.log.info("drift rule has insufficient data", {{"rule", unit.drift->name}, {"reason", runtime.insufficient}});
+    needs_.log.info("drift rule has insufficient data",
+                    {{"rule", unit.drift->name}, {"reason", runtime.insufficient}});
   }
   return limit;
 }
@@ -176,7 +197,9 @@ Status Core::write(storage::WriteBatch batch) {
   }
   owed_.clear();
   for (const storage::Refusal& refusal : receipt->refusals)
-    needs_.registry.counter("plumbline_rule_samples_refused_total", "Samples of rules that the store refused.", {{"reason", refusal.reason}})
+    needs_.registry
+        .counter("plumbline_rule_samples_refused_total", "Samples of rules that the store refused.",
+                 {{"reason", refusal.reason}})
         .add(refusal.count);
   return {};
 }
@@ -192,8 +215,10 @@ void Core::put_groups(const GroupChanges& changes, storage::WriteBatch& batch) c
     }
     std::string key = std::string(group_prefix) + hash128_hex(known->receiver + '\0' + known->key);
     const bool gone = it != changes.groups.end() && !it->second;
-    if (gone) batch.state.push_back({std::move(key), std::nullopt});
-    else batch.state.push_back({std::move(key), encode(*known)});
+    if (gone)
+      batch.state.push_back({std::move(key), std::nullopt});
+    else
+      batch.state.push_back({std::move(key), encode(*known)});
   }
 }
 

@@ -10,19 +10,25 @@
 namespace plumbline::alerting {
 namespace {
 
-std::string number(double v) { return fmt::format("{:.4g}", v); }
+std::string number(double v) {
+  return fmt::format("{:.4g}", v);
+}
 
-StringPairs annotations_of(const DriftSpec& rule, const query::DriftReport& report, const query::DriftScore& score) {
+StringPairs annotations_of(const DriftSpec& rule, const query::DriftReport& report,
+                           const query::DriftScore& score) {
   const std::string statistic(query::name_of(rule.statistic));
   StringPairs out;
-  out.emplace_back("summary", fmt::format("feature {} of model {} drifted: {} is {} (threshold {})", score.feature, rule.model,
-                                          statistic, number(score.value), number(rule.threshold)));
-  out.emplace_back("description",
-                   fmt::format("{} of {} is {} over the last {}, compared with reference {}: n = {} values there, m = {} in the "
-                               "window; missing {} there, {} in the window.",
-                               statistic, score.feature, number(score.value), format_duration_ms(rule.window.count()),
-                               report.reference.empty() ? rule.reference : report.reference, score.n, score.m,
-                               humanize_percentage(score.missing_reference), humanize_percentage(score.missing_window)));
+  out.emplace_back("summary",
+                   fmt::format("feature {} of model {} drifted: {} is {} (threshold {})", score.feature,
+                               rule.model, statistic, number(score.value), number(rule.threshold)));
+  out.emplace_back(
+      "description",
+      fmt::format(
+          "{} of {} is {} over the last {}, compared with reference {}: n = {} values there, m = {} in the "
+          "window; missing {} there, {} in the window.",
+          statistic, score.feature, number(score.value), format_duration_ms(rule.window.count()),
+          report.reference.empty() ? rule.reference : report.reference, score.n, score.m,
+          humanize_percentage(score.missing_reference), humanize_percentage(score.missing_window)));
   out.emplace_back("value", format_number(score.value));
   out.emplace_back("threshold", format_number(rule.threshold));
   out.emplace_back("n", std::to_string(score.n));
@@ -49,12 +55,15 @@ query::DriftRequest drift_request(const DriftSpec& rule, std::int64_t ts_ms) {
 
 model::Labels drift_labels(const DriftSpec& rule, const std::string& feature) {
   // The reference as configured: a new version of it must not start a new series or a new alert.
-  return model::Labels::trusted({{"model", rule.model}, {"feature", feature},
+  return model::Labels::trusted({{"model", rule.model},
+                                 {"feature", feature},
                                  {"statistic", std::string(query::name_of(rule.statistic))},
-                                 {"reference", rule.reference}, {"rule", rule.name}});
+                                 {"reference", rule.reference},
+                                 {"rule", rule.name}});
 }
 
-DriftStep drift_step(const DriftSpec& rule, const query::DriftReport& report, const Streaks& streaks, std::int64_t ts_ms) {
+DriftStep drift_step(const DriftSpec& rule, const query::DriftReport& report, const Streaks& streaks,
+                     std::int64_t ts_ms) {
   DriftStep out;
   for (const query::DriftScore& score : report.scores) {
     if (score.statistic != rule.statistic) continue;

@@ -31,7 +31,8 @@ Breach make_breach(const Plan& plan, const PlannedRule& rule, const Labels& metr
 }
 
 // For SLO and drift alerts: the rule's labels under ours, its annotations over our defaults.
-Breach dress(const Plan& plan, const PlannedRule& rule, const Labels& own, StringPairs annotations, double value) {
+Breach dress(const Plan& plan, const PlannedRule& rule, const Labels& own, StringPairs annotations,
+             double value) {
   const Labels full = own.with("alertname", rule.name);
   const TemplateData data = data_of(plan, full, value);
   Labels labels = full;
@@ -44,14 +45,18 @@ Breach dress(const Plan& plan, const PlannedRule& rule, const Labels& own, Strin
   return {labels, std::move(annotations), value};
 }
 
-Breach as_it_was(const Alert& alert) { return {alert.labels, alert.annotations, alert.value}; }
+Breach as_it_was(const Alert& alert) {
+  return {alert.labels, alert.annotations, alert.value};
+}
 
-Result<std::optional<double>> single(const Sources& sources, std::string_view what, const std::string& query, std::int64_t t_ms) {
+Result<std::optional<double>> single(const Sources& sources, std::string_view what, const std::string& query,
+                                     std::int64_t t_ms) {
   auto vector = sources.query(query, t_ms);
   if (!vector) return fail(std::move(vector).error().in(what));
   if (vector->empty()) return std::nullopt;
   if (vector->size() > 1)
-    return fail(Code::execution, fmt::format("{} returned {} series; aggregate them into one with sum()", what, vector->size()));
+    return fail(Code::execution, fmt::format("{} returned {} series; aggregate them into one with sum()",
+                                             what, vector->size()));
   return vector->front().v;
 }
 
@@ -62,15 +67,16 @@ Sources make_sources(const query::Engine& engine, const query::Models& models) {
   out.query = [&engine](std::string_view expression, std::int64_t t_ms) -> Result<query::Vector> {
     PLUMBLINE_TRY(query::Answer answer, engine.instant(expression, t_ms));
     if (auto* vector = std::get_if<query::Vector>(&answer.value)) return std::move(*vector);
-    if (const auto* scalar = std::get_if<query::Scalar>(&answer.value)) return query::Vector{{Labels(), scalar->t, scalar->v}};
+    if (const auto* scalar = std::get_if<query::Scalar>(&answer.value))
+      return query::Vector{{Labels(), scalar->t, scalar->v}};
     return fail(Code::execution, "rule result is not a vector or scalar");
   };
   out.drift = [&models](const query::DriftRequest& request) { return models.drift(request); };
   return out;
 }
 
-Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::size_t index, const Sources& sources,
-                                std::int64_t ts_ms) {
+Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::size_t index,
+                                const Sources& sources, std::int64_t ts_ms) {
   const PlannedRule& rule = unit.rules[index];
   const std::int64_t at_ms = ts_ms - unit.query_offset_ms;
   PLUMBLINE_TRY(const query::Vector vector, sources.query(rule.expr, at_ms));
@@ -81,7 +87,9 @@ Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::
     for (const query::VectorPoint& point : vector) {
       Breach breach = make_breach(plan, rule, point.labels, point.v);
       if (!seen.insert(breach.labels).second)
-        return fail(Code::execution, "vector contains metrics with the same labelset after applying alert labels: " + breach.labels.str());
+        return fail(Code::execution,
+                    "vector contains metrics with the same labelset after applying alert labels: " +
+                        breach.labels.str());
       breaches.breaches.push_back(std::move(breach));
     }
     out.breaches.push_back(std::move(breaches));
@@ -92,29 +100,35 @@ Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::
     Labels labels = point.labels.with(model::metric_name_label, rule.name);
     for (const auto& [name, value] : rule.fixed_labels) labels = labels.with(name, value);
     if (!seen.insert(labels).second)
-      return fail(Code::execution, "vector contains metrics with the same labelset after applying rule labels: " + labels.str());
+      return fail(
+          Code::execution,
+          "vector contains metrics with the same labelset after applying rule labels: " + labels.str());
     out.series.push_back({std::move(labels), {{at_ms, point.v}}});
   }
   if (unit.limit > 0 && out.series.size() > unit.limit)
-    return fail(Code::over_limit, fmt::format("exceeded limit of {} with {} series", unit.limit, out.series.size()));
+    return fail(Code::over_limit,
+                fmt::format("exceeded limit of {} with {} series", unit.limit, out.series.size()));
   return out;
 }
 
-Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const Sources& sources, const Before& before,
-                               std::int64_t ts_ms) {
+Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const Sources& sources,
+                               const Before& before, std::int64_t ts_ms) {
   const SloSpec& slo = *unit.slo;
   Evaluated out;
   out.period_read_ms = before.period_read_ms;
   bool shared = false;  // the SLO window is also an alert window: it is read every time
-  for (const BurnWindow& w : unit.windows) shared = shared || w.long_window == slo.window || w.short_window == slo.window;
+  for (const BurnWindow& w : unit.windows)
+    shared = shared || w.long_window == slo.window || w.short_window == slo.window;
   for (const Millis window : windows_needed(slo)) {
     const std::int64_t age = ts_ms - before.period_read_ms;
-    if (window == slo.window && !shared && before.period_read_ms != 0 && age >= 0 && age < period_refresh(slo.window, slo.interval).count()) {
+    if (window == slo.window && !shared && before.period_read_ms != 0 && age >= 0 &&
+        age < period_refresh(slo.window, slo.interval).count()) {
       out.burns[window] = before.period;
       continue;
     }
     WindowReading reading;
-    PLUMBLINE_TRY(reading.errors, single(sources, "error_query", with_window(slo.error_query, window), ts_ms));
+    PLUMBLINE_TRY(reading.errors,
+                  single(sources, "error_query", with_window(slo.error_query, window), ts_ms));
     PLUMBLINE_TRY(reading.total, single(sources, "total_query", with_window(slo.total_query, window), ts_ms));
     WindowBurn burn;
     burn.ratio = error_ratio(reading);
@@ -128,8 +142,8 @@ Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const 
     RuleBreaches breaches{i, {}};
     const auto pairs = burning(unit.windows, rule.severity, unit.budget, out.burns);
     if (!pairs.empty()) {
-      // One alert per severity. It keeps the window it began with while any pair burns: when the fast pair recovers before
-      // the slow one, that is the same incident and not a resolved and a new alert.
+      // One alert per severity. It keeps the window it began with while any pair burns: when the fast pair
+      // recovers before the slow one, that is the same incident and not a resolved and a new alert.
       std::string long_window = format_duration_ms(pairs[0].long_window.count());
       const BurnWindow* pair = &pairs[0];
       if (i < before.alerts.size() && before.alerts[i] && !before.alerts[i]->empty()) {
@@ -137,17 +151,21 @@ Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const 
         for (const BurnWindow& p : pairs)
           if (format_duration_ms(p.long_window.count()) == long_window) pair = &p;
       }
-      const Labels own = Labels::trusted({{"slo", slo.name}, {"service", slo.service}, {"severity", rule.severity}, {"long_window", long_window}});
+      const Labels own = Labels::trusted({{"slo", slo.name},
+                                          {"service", slo.service},
+                                          {"severity", rule.severity},
+                                          {"long_window", long_window}});
       const double burn = *out.burns[pair->long_window].burn;
-      breaches.breaches.push_back(dress(plan, rule, own, slo_annotations(slo, unit.budget, out.burns, *pair), burn));
+      breaches.breaches.push_back(
+          dress(plan, rule, own, slo_annotations(slo, unit.budget, out.burns, *pair), burn));
     }
     out.breaches.push_back(std::move(breaches));
   }
   return out;
 }
 
-Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, const Sources& sources, const Before& before,
-                                 std::int64_t ts_ms) {
+Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, const Sources& sources,
+                                 const Before& before, std::int64_t ts_ms) {
   const DriftSpec& spec = *unit.drift;
   const PlannedRule& rule = unit.rules[0];
   static const Alerts none;
@@ -157,7 +175,8 @@ Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, cons
   auto report = sources.drift(drift_request(spec, ts_ms));
   if (!report) {
     if (report.error().code != Code::not_found) return fail(std::move(report).error());
-    // The model's first record or the reference may come later than the rule: that is no error, and no verdict either.
+    // The model's first record or the reference may come later than the rule: that is no error, and no
+    // verdict either.
     out.insufficient = report.error().message;
     out.streaks = before.streaks;
     for (const auto& [labels, alert] : alerts) breaches.breaches.push_back(as_it_was(alert));
@@ -168,9 +187,11 @@ Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, cons
   out.series = std::move(step.series);
   out.streaks = std::move(step.streaks);
   for (Breach& breach : step.breaches)
-    breaches.breaches.push_back(dress(plan, rule, breach.labels, std::move(breach.annotations), breach.value));
+    breaches.breaches.push_back(
+        dress(plan, rule, breach.labels, std::move(breach.annotations), breach.value));
   for (const auto& [labels, alert] : alerts)
-    if (std::find(step.unknown.begin(), step.unknown.end(), std::string(labels.get("feature"))) != step.unknown.end())
+    if (std::find(step.unknown.begin(), step.unknown.end(), std::string(labels.get("feature"))) !=
+        step.unknown.end())
       breaches.breaches.push_back(as_it_was(alert));
   out.breaches.push_back(std::move(breaches));
   return out;

@@ -1,5 +1,5 @@
-// One evaluation of one rule (or of one SLO, or of one drift rule): data in, series and breaches out. Changes nothing; the
-// data come through two functions, so that tests need neither an engine nor a store.
+// One evaluation of one rule (or of one SLO, or of one drift rule): data in, series and breaches out. Changes
+// nothing; the data come through two functions, so that tests need neither an engine nor a store.
 #pragma once
 
 #include <functional>
@@ -43,11 +43,11 @@ struct Evaluated {
 };
 
 // Group units: one rule. ts is the slot.
-Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::size_t rule, const Sources& sources,
-                                std::int64_t ts_ms);
-Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const Sources& sources, const Before& before,
-                               std::int64_t ts_ms);
-Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, const Sources& sources, const Before& before,
-                                 std::int64_t ts_ms);
+Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::size_t rule,
+                                const Sources& sources, std::int64_t ts_ms);
+Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const Sources& sources,
+                               const Before& before, std::int64_t ts_ms);
+Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, const Sources& sources,
+                                 const Before& before, std::int64_t ts_ms);
 
 }  // namespace plumbline::alerting

@@ -29,7 +29,9 @@ GroupChanges Grouping::apply(const std::vector<AlertEvent>& events, std::int64_t
       if (event.kind != AlertEvent::Kind::fire && !(present && in_group->second.firing())) {
         if (event.kind == AlertEvent::Kind::resolve || present) continue;
       }
-      if (event.kind == AlertEvent::Kind::refresh && present && in_group->second.annotations == event.alert.annotations) continue;
+      if (event.kind == AlertEvent::Kind::refresh && present &&
+          in_group->second.annotations == event.alert.annotations)
+        continue;
       if (!present && alerts >= alerts_max) {
         ++out.refused;
         continue;
@@ -67,7 +69,8 @@ GroupChanges Grouping::flush(std::int64_t now_ms) const {
     AlertGroup group = installed;
     group.next_flush_ms = now_ms + node.group_interval.count();
     std::set<std::string> firing, resolved;
-    for (const auto& [labels, alert] : group.alerts) (alert.firing() ? firing : resolved).insert(fingerprint(labels));
+    for (const auto& [labels, alert] : group.alerts)
+      (alert.firing() ? firing : resolved).insert(fingerprint(labels));
     std::string reason;
     bool firing_news = true;
     if (group.told_at_ms == 0) {
@@ -93,8 +96,10 @@ GroupChanges Grouping::flush(std::int64_t now_ms) const {
     }
     std::erase_if(group.alerts, [](const auto& entry) { return !entry.second.firing(); });
     if (!reason.empty() || !resolved.empty()) out.durable.insert(id);
-    if (group.alerts.empty()) out.groups.emplace(id, std::nullopt);
-    else out.groups.emplace(id, std::move(group));
+    if (group.alerts.empty())
+      out.groups.emplace(id, std::nullopt);
+    else
+      out.groups.emplace(id, std::move(group));
   }
   return out;
 }
@@ -128,7 +133,8 @@ void Grouping::adopt(const std::vector<AlertGroup>& groups, std::int64_t now_ms)
       group.told_firing = old.told_firing;
       group.told_resolved = old.told_resolved;
       group.told_at_ms = old.told_at_ms;
-      // What waited before a restart has waited: the next flush is at once, and says nothing when nothing is new.
+      // What waited before a restart has waited: the next flush is at once, and says nothing when nothing is
+      // new.
       group.next_flush_ms = old.next_flush_ms == 0 ? now_ms : old.next_flush_ms;
     }
   }

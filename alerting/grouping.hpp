@@ -1,7 +1,8 @@
-// Alertmanager's dispatcher and notification log as one pure machine: alerts in, notifications out, time as an argument.
+// Alertmanager's dispatcher and notification log as one pure machine: alerts in, notifications out, time as
+// an argument.
 //
-// A function here never changes the machine: it returns the changed groups, which the caller stores and only then
-// installs. What is not stored has not happened.
+// A function here never changes the machine: it returns the changed groups, which the caller stores and only
+// then installs. What is not stored has not happened.
 #pragma once
 
 #include <map>
@@ -50,7 +51,8 @@ struct Notification {
   bool firing_news = true;
 };
 
-// The key of a group: the node's index and the group's labels. The stored form keeps only what survives a reload.
+// The key of a group: the node's index and the group's labels. The stored form keeps only what survives a
+// reload.
 using GroupId = std::pair<std::size_t, model::Labels>;
 
 struct GroupChanges {
@@ -74,8 +76,8 @@ class Grouping {
   // When flush() has something to do; max() when there is no group.
   std::int64_t next_ms() const;
 
-  // Puts groups of an earlier tree or process into this one: alerts are routed anew, and what was told about a group with
-  // the same key and receiver stays told.
+  // Puts groups of an earlier tree or process into this one: alerts are routed anew, and what was told about
+  // a group with the same key and receiver stays told.
   void adopt(const std::vector<AlertGroup>& groups, std::int64_t now_ms);
   const std::map<GroupId, AlertGroup>& groups() const { return groups_; }
 

@@ -30,10 +30,12 @@ Decision decide(const Delivery& delivery, const Result<http::Response>& answer, 
     const int status = answer->status;
     if (status >= 200 && status < 300) return {Decision::Kind::delivered, 0, ""};
     error = "the receiver answered " + std::to_string(status);
-    if (status != 408 && status != 425 && status != 429 && status < 500) return {Decision::Kind::dead, 0, error};
+    if (status != 408 && status != 425 && status != 429 && status < 500)
+      return {Decision::Kind::dead, 0, error};
     for (const auto& [name, value] : answer->headers)
       if (to_lower(name) == "retry-after")
-        if (const auto wait = parse_retry_after(value, now_ms)) asked = std::min(*wait, policy.retry_after_max).count();
+        if (const auto wait = parse_retry_after(value, now_ms))
+          asked = std::min(*wait, policy.retry_after_max).count();
   } else {
     error = answer.error().message;
   }
@@ -41,9 +43,11 @@ Decision decide(const Delivery& delivery, const Result<http::Response>& answer, 
   if (attempts >= policy.attempts_max)
     return {Decision::Kind::dead, 0, error + "; gave up after " + std::to_string(attempts) + " attempts"};
   if (now_ms - delivery.created_ms >= policy.age_max.count())
-    return {Decision::Kind::dead, 0, error + "; gave up after " + format_duration_ms(now_ms - delivery.created_ms)};
-  const double bound = std::min(static_cast<double>(policy.cap.count()),
-                                static_cast<double>(policy.base.count()) * std::exp2(std::min(delivery.attempts, 40u)));
+    return {Decision::Kind::dead, 0,
+            error + "; gave up after " + format_duration_ms(now_ms - delivery.created_ms)};
+  const double bound =
+      std::min(static_cast<double>(policy.cap.count()),
+               static_cast<double>(policy.base.count()) * std::exp2(std::min(delivery.attempts, 40u)));
   const auto wait = std::max(asked, static_cast<std::int64_t>(std::floor(bound * uniform)));
   return {Decision::Kind::retry, now_ms + wait, error};
 }
@@ -86,7 +90,9 @@ void Outbox::finished(std::uint64_t seq, const Decision& decision) {
   rows_.erase(it);
 }
 
-void Outbox::put_back(std::uint64_t seq) { under_way_.erase(seq); }
+void Outbox::put_back(std::uint64_t seq) {
+  under_way_.erase(seq);
+}
 
 std::int64_t Outbox::next_ms() const {
   std::int64_t next = std::numeric_limits<std::int64_t>::max();

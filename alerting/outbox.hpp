@@ -1,4 +1,5 @@
-// Deliveries that wait for their receiver: retry policy and order as a pure machine. The rows live in the store
+// Deliveries that wait for their receiver: retry policy and order as a pure machine. The rows live in the
+// store
 // ("alerting/outbox/<seq>"); delivery is at least once, in order within a group, independent between groups.
 #pragma once
 
@@ -33,7 +34,8 @@ struct Delivery {
 struct RetryPolicy {
   Millis base{1'000};
   Millis cap{300'000};
-  // Whichever comes first: a day, as Standard Webhooks' schedule, or 500 attempts (a day at the cap's mean is 576).
+  // Whichever comes first: a day, as Standard Webhooks' schedule, or 500 attempts (a day at the cap's mean is
+  // 576).
   std::uint32_t attempts_max = 500;
   Millis age_max{std::chrono::hours(24)};
   Millis retry_after_max{std::chrono::hours(1)};  // a receiver may ask for patience, not for eternity
@@ -46,8 +48,8 @@ struct Decision {
   bool operator==(const Decision&) const = default;
 };
 
-// Retried: network errors, 408, 425, 429 and 5xx, after rand(0, min(cap, base * 2^n)) or Retry-After if that is longer.
-// Dead at once: 3xx (never followed) and other 4xx. `uniform` is in [0, 1).
+// Retried: network errors, 408, 425, 429 and 5xx, after rand(0, min(cap, base * 2^n)) or Retry-After if that
+// is longer. Dead at once: 3xx (never followed) and other 4xx. `uniform` is in [0, 1).
 Decision decide(const Delivery& delivery, const Result<http::Response>& answer, const RetryPolicy& policy,
                 std::int64_t now_ms, double uniform);
 // Seconds or an HTTP date; nullopt when neither.
@@ -55,11 +57,13 @@ std::optional<Millis> parse_retry_after(std::string_view text, std::int64_t now_
 
 class Outbox {
  public:
-  // 10,000 bodies of some KiB: tens of MiB after a day of a dead receiver. Beyond it the oldest become dead letters.
+  // 10,000 bodies of some KiB: tens of MiB after a day of a dead receiver. Beyond it the oldest become dead
+  // letters.
   static constexpr std::size_t deliveries_max = 10'000;
 
   void add(Delivery delivery);  // by rising seq
-  // The oldest delivery that may go out now, marked as under way: the head of its (receiver, webhook, group) line.
+  // The oldest delivery that may go out now, marked as under way: the head of its (receiver, webhook, group)
+  // line.
   std::optional<Delivery> take(std::int64_t now_ms);
   // After an attempt. A retry keeps its place at the head of its line.
   void finished(std::uint64_t seq, const Decision& decision);

@@ -1,5 +1,5 @@
-// A rule set compiled: templates parsed, budgets computed, routes built, every unit with its slot on the time line. What
-// compiles can run; every error carries its place. Immutable once made.
+// A rule set compiled: templates parsed, budgets computed, routes built, every unit with its slot on the time
+// line. What compiles can run; every error carries its place. Immutable once made.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@ namespace plumbline::alerting {
 using Templates = std::vector<std::pair<std::string, Template>>;
 
 struct PlannedRule {
-  std::string uid;  // survives reloads: group, name and labels (and a counter between equals), never the position
+  std::string
+      uid;  // survives reloads: group, name and labels (and a counter between equals), never the position
   std::string name;
   bool alerting = true;
   std::string expr;  // of SLO and drift alerts: the same condition over our own series
@@ -57,7 +58,8 @@ struct Plan {
 // PromQL's parser, behind a seam.
 using ExpressionCheck = std::function<Status(std::string_view)>;
 
-Plan make_plan(const RuleSet& rules, const ExpressionCheck& check_expression, std::vector<std::string>& errors);
+Plan make_plan(const RuleSet& rules, const ExpressionCheck& check_expression,
+               std::vector<std::string>& errors);
 
 bool is_label_name(std::string_view name);
 bool is_metric_name(std::string_view name);

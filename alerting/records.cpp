@@ -35,7 +35,9 @@ std::set<std::string> set_from(ByteReader& in) {
   for (std::uint64_t n = in.varint(); n > 0 && in.ok(); --n) out.emplace(in.sized());
   return out;
 }
-Result<Labels> labels_from(ByteReader& in) { return Labels::decode(in.sized()); }
+Result<Labels> labels_from(ByteReader& in) {
+  return Labels::decode(in.sized());
+}
 
 Status finish(const ByteReader& in, std::string_view what) {
   if (in.ok() && in.done()) return {};
@@ -45,7 +47,9 @@ Status check_version(ByteReader& in, std::string_view what) {
   const std::uint8_t v = in.u8();
   if (!in.ok()) return fail(Code::corrupt, fmt::format("stored {} is empty", what));
   if (v > version || v == 0)
-    return fail(Code::unsupported, fmt::format("stored {} has format {}, this program reads {}; use the newer program", what, v, version));
+    return fail(Code::unsupported,
+                fmt::format("stored {} has format {}, this program reads {}; use the newer program", what, v,
+                            version));
   return {};
 }
 
@@ -78,7 +82,9 @@ Delivery delivery_from(ByteReader& in) {
 
 }  // namespace
 
-std::string seq_key(std::string_view prefix, std::uint64_t seq) { return fmt::format("{}{:016x}", prefix, seq); }
+std::string seq_key(std::string_view prefix, std::uint64_t seq) {
+  return fmt::format("{}{:016x}", prefix, seq);
+}
 
 Result<std::uint64_t> seq_of(std::string_view key, std::string_view prefix) {
   const std::string_view digits = key.substr(std::min(prefix.size(), key.size()));
@@ -234,7 +240,8 @@ Result<HistoryRow> decode_history(std::string_view bytes) {
   HistoryRow out;
   out.at_ms = in.zigzag();
   const std::uint8_t change = in.u8();
-  if (change > static_cast<std::uint8_t>(Change::demoted)) return fail(Code::corrupt, "stored history row is damaged");
+  if (change > static_cast<std::uint8_t>(Change::demoted))
+    return fail(Code::corrupt, "stored history row is damaged");
   out.change = static_cast<Change>(change);
   out.rule = in.sized();
   PLUMBLINE_TRY(out.labels, labels_from(in));

@@ -1,5 +1,5 @@
-// The stored forms of alert state, groups, deliveries and history: one version byte, then fields. An unknown version or a
-// damaged value is an error that names the key; it is never read as something else.
+// The stored forms of alert state, groups, deliveries and history: one version byte, then fields. An unknown
+// version or a damaged value is an error that names the key; it is never read as something else.
 //
 //   alerting/rule/<uid>      the alerts of a rule, drift streaks, and when it was evaluated last
 //   alerting/group/<hash>    a notification group and what was told about it

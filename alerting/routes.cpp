@@ -22,7 +22,9 @@ std::string exponent_form(double v) {
   return std::string(buffer, done.ptr);
 }
 
-std::string time_text(std::int64_t ms) { return ms == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339_ms(ms); }
+std::string time_text(std::int64_t ms) {
+  return ms == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339_ms(ms);
+}
 
 void write_labels(JsonWriter& json, const Labels& labels) {
   json.begin_object();
@@ -48,8 +50,9 @@ void write_alert(JsonWriter& json, const Alert& alert) {
 void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& runtime, bool with_alerts) {
   json.begin_object();
   if (rule.alerting) {
-    const bool firing = std::any_of(runtime.alerts.begin(), runtime.alerts.end(),
-                                    [](const auto& entry) { return entry.second.state == AlertState::firing; });
+    const bool firing = std::any_of(runtime.alerts.begin(), runtime.alerts.end(), [](const auto& entry) {
+      return entry.second.state == AlertState::firing;
+    });
     json.field("state", firing ? "firing" : runtime.alerts.empty() ? "inactive" : "pending");
   }
   json.field("name", rule.name);
@@ -95,7 +98,8 @@ bool wanted(const http::Request& request, std::string_view parameter, std::strin
 http::Response rules_response(const View& view, const http::Request& request) {
   const std::string type = to_lower(request.param("type").value_or(""));
   if (!type.empty() && type != "alert" && type != "record")
-    return http::Response::error({Code::invalid_input, fmt::format("not supported value {}", json_quote(type))});
+    return http::Response::error(
+        {Code::invalid_input, fmt::format("not supported value {}", json_quote(type))});
   const std::string exclude = to_lower(request.param("exclude_alerts").value_or("false"));
   std::string body;
   JsonWriter json(body);
@@ -112,7 +116,8 @@ http::Response rules_response(const View& view, const http::Request& request) {
     // Prometheus leaves a group out when a rule filter empties it, and shows one that is empty by itself.
     if (rules.empty() && (!type.empty() || !request.params("rule_name[]").empty())) continue;
     json.begin_object().field("name", unit.name).field("file", unit.file).key("rules").begin_array();
-    for (const std::size_t r : rules) write_rule(json, unit.rules[r], runtime.rules[r], exclude != "true" && exclude != "1");
+    for (const std::size_t r : rules)
+      write_rule(json, unit.rules[r], runtime.rules[r], exclude != "true" && exclude != "1");
     json.end_array();
     json.field("interval", static_cast<double>(unit.interval_ms) / 1000);
     json.field("limit", unit.limit);
@@ -146,18 +151,25 @@ http::Response slos_response(const View& view) {
     const SloSpec& slo = *unit.slo;
     const auto optional = [&](std::string_view name, const std::optional<double>& value) {
       json.key(name);
-      if (value) json.number(*value);
-      else json.null();
+      if (value)
+        json.number(*value);
+      else
+        json.null();
     };
-    json.begin_object().field("name", slo.name).field("service", slo.service).field("description", slo.description);
-    json.field("objective", static_cast<double>(unit.budget.denominator - unit.budget.numerator) / static_cast<double>(unit.budget.denominator));
+    json.begin_object()
+        .field("name", slo.name)
+        .field("service", slo.service)
+        .field("description", slo.description);
+    json.field("objective", static_cast<double>(unit.budget.denominator - unit.budget.numerator) /
+                                static_cast<double>(unit.budget.denominator));
     json.field("error_budget", unit.budget.value());
     json.field("window", format_duration_ms(slo.window.count()));
     const auto period = runtime.burns.find(slo.window);
     const bool known = period != runtime.burns.end();
     optional("error_ratio", known ? period->second.ratio : std::nullopt);
-    optional("error_budget_remaining_ratio",
-             known ? std::optional<double>(budget_remaining(unit.budget, period->second.ratio)) : std::nullopt);
+    optional(
+        "error_budget_remaining_ratio",
+        known ? std::optional<double>(budget_remaining(unit.budget, period->second.ratio)) : std::nullopt);
     json.key("burn_rates").begin_array();
     for (const auto& [window, burn] : runtime.burns) {
       json.begin_object().field("window", format_duration_ms(window.count()));
@@ -173,7 +185,9 @@ http::Response slos_response(const View& view) {
       json.key("windows").begin_array();
       for (const BurnWindow& w : unit.windows) {
         if (w.severity != unit.rules[r].severity) continue;
-        json.begin_object().field("long", format_duration_ms(w.long_window.count())).field("short", format_duration_ms(w.short_window.count()));
+        json.begin_object()
+            .field("long", format_duration_ms(w.long_window.count()))
+            .field("short", format_duration_ms(w.short_window.count()));
         json.field("factor", w.factor).field("threshold", unit.budget.threshold(w.factor)).end_object();
       }
       json.end_array().end_object();
@@ -194,7 +208,9 @@ http::Response notifications_response(const View& view) {
   const auto fields = [&](const Delivery& d) {
     const ReceiverSpec* receiver = view.plan ? view.plan->receiver(d.receiver) : nullptr;
     json.field("id", d.id).field("receiver", d.receiver);
-    json.field("url", receiver && d.webhook < receiver->webhooks.size() ? redacted_url(receiver->webhooks[d.webhook].url) : "");
+    json.field("url", receiver && d.webhook < receiver->webhooks.size()
+                          ? redacted_url(receiver->webhooks[d.webhook].url)
+                          : "");
     json.field("groupKey", d.group_key).field("created", time_text(d.created_ms));
     json.field("attempts", static_cast<std::uint64_t>(d.attempts)).field("lastError", d.last_error);
   };
@@ -208,7 +224,11 @@ http::Response notifications_response(const View& view) {
   for (const DeadLetter& letter : view.dead) {
     json.begin_object();
     fields(letter.delivery);
-    json.field("died", time_text(letter.died_ms)).field("reason", letter.reason).key("body").raw(letter.delivery.body).end_object();
+    json.field("died", time_text(letter.died_ms))
+        .field("reason", letter.reason)
+        .key("body")
+        .raw(letter.delivery.body)
+        .end_object();
   }
   json.end_array().end_object().end_object();
   return http::Response::json(std::move(body));
@@ -219,7 +239,8 @@ http::Routes make_routes(const Core& core) {
   const auto get = [&](std::string pattern, http::Handler handler) {
     out.push_back({"GET", std::move(pattern), std::move(handler), http::Lane::query});
   };
-  get("/api/v1/rules", [&core](const http::Request& request) { return rules_response(core.view(), request); });
+  get("/api/v1/rules",
+      [&core](const http::Request& request) { return rules_response(core.view(), request); });
   get("/api/v1/alerts", [&core](const http::Request&) { return alerts_response(core.view()); });
   get("/api/v1/slos", [&core](const http::Request&) { return slos_response(core.view()); });
   get("/api/v1/notifications", [&core](const http::Request&) { return notifications_response(core.view()); });
@@ -233,7 +254,10 @@ http::Routes make_routes(const Core& core) {
     JsonWriter json(body);
     json.begin_object().field("status", "success").key("data").begin_array();
     for (const HistoryRow& row : *rows) {
-      json.begin_object().field("time", time_text(row.at_ms)).field("change", name_of(row.change)).field("rule", row.rule);
+      json.begin_object()
+          .field("time", time_text(row.at_ms))
+          .field("change", name_of(row.change))
+          .field("rule", row.rule);
       write_labels(json.key("labels"), row.labels);
       json.field("value", exponent_form(row.value)).end_object();
     }

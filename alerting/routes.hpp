@@ -1,5 +1,5 @@
-// The module's HTTP API: Prometheus' /api/v1/rules and /api/v1/alerts byte for byte, and ours for SLOs, notifications and
-// history.
+// The module's HTTP API: Prometheus' /api/v1/rules and /api/v1/alerts byte for byte, and ours for SLOs,
+// notifications and history.
 #pragma once
 
 #include "alerting/core.hpp"

@@ -38,8 +38,10 @@ class MatcherParser {
 
  private:
   std::unexpected<Error> bad(std::string_view expected) const {
-    return fail(Code::invalid_input, fmt::format("matcher {} at position {}: expected {}; write name=\"value\" with =, !=, =~ or !~",
-                                                 json_quote(text_), at_ + 1, expected));
+    return fail(
+        Code::invalid_input,
+        fmt::format("matcher {} at position {}: expected {}; write name=\"value\" with =, !=, =~ or !~",
+                    json_quote(text_), at_ + 1, expected));
   }
   void skip() {
     while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
@@ -47,16 +49,21 @@ class MatcherParser {
 
   Result<model::Matcher> one() {
     const std::size_t from = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_')) ++at_;
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_'))
+      ++at_;
     const std::string name(text_.substr(from, at_ - from));
     if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) return bad("a label name");
     skip();
     model::MatchOp op = model::MatchOp::equal;
     const std::string_view two = text_.substr(at_, 2);
-    if (two == "=~") op = model::MatchOp::regex;
-    else if (two == "!~") op = model::MatchOp::not_regex;
-    else if (two == "!=") op = model::MatchOp::not_equal;
-    else if (!two.starts_with('=')) return bad("an operator");
+    if (two == "=~")
+      op = model::MatchOp::regex;
+    else if (two == "!~")
+      op = model::MatchOp::not_regex;
+    else if (two == "!=")
+      op = model::MatchOp::not_equal;
+    else if (!two.starts_with('='))
+      return bad("an operator");
     at_ += op == model::MatchOp::equal ? 1 : 2;
     skip();
     PLUMBLINE_TRY(std::string value, this->value());
@@ -72,9 +79,12 @@ class MatcherParser {
           continue;
         }
         const char c = text_[++at_];
-        if (c == 'n') out += '\n';
-        else if (c == '"' || c == '\\') out += c;
-        else out += '\\', out += c;
+        if (c == 'n')
+          out += '\n';
+        else if (c == '"' || c == '\\')
+          out += c;
+        else
+          out += '\\', out += c;
       }
       if (at_ == text_.size()) return bad("a closing quote");
       ++at_;
@@ -99,18 +109,24 @@ std::string matchers_text(const model::Matchers& matchers) {
 
 }  // namespace
 
-Result<model::Matchers> parse_matchers(std::string_view text) { return MatcherParser(text).run(); }
+Result<model::Matchers> parse_matchers(std::string_view text) {
+  return MatcherParser(text).run();
+}
 
 RouteTree RouteTree::make(const RouteSpec& root, std::vector<std::string>& errors) {
   RouteTree out;
   if (root.receiver.empty()) errors.push_back(root.place.str() + ": the root route needs a receiver");
-  if (!root.matchers.empty()) errors.push_back(root.place.str() + ": the root route must not have matchers: it takes every alert");
+  if (!root.matchers.empty())
+    errors.push_back(root.place.str() + ": the root route must not have matchers: it takes every alert");
   out.add(root, nullptr, 0, errors);
   return out;
 }
 
-std::size_t RouteTree::add(const RouteSpec& spec, const RouteNode* parent, int depth, std::vector<std::string>& errors) {
-  const auto error = [&](std::string_view text) { errors.push_back(fmt::format("{}: {}", spec.place.str(), text)); };
+std::size_t RouteTree::add(const RouteSpec& spec, const RouteNode* parent, int depth,
+                           std::vector<std::string>& errors) {
+  const auto error = [&](std::string_view text) {
+    errors.push_back(fmt::format("{}: {}", spec.place.str(), text));
+  };
   RouteNode node = parent ? *parent : RouteNode{};
   node.children.clear();
   node.matchers.clear();
@@ -128,10 +144,13 @@ std::size_t RouteTree::add(const RouteSpec& spec, const RouteNode* parent, int d
     node.group_by.clear();
     node.group_by_all = false;
     for (const std::string& name : spec.group_by) {
-      if (name == "...") node.group_by_all = true;
-      else if (!node.group_by.insert(name).second) error(fmt::format("duplicate label {} in group_by", json_quote(name)));
+      if (name == "...")
+        node.group_by_all = true;
+      else if (!node.group_by.insert(name).second)
+        error(fmt::format("duplicate label {} in group_by", json_quote(name)));
     }
-    if (node.group_by_all && !node.group_by.empty()) error("cannot have wildcard group_by (`...`) and other labels at the same time");
+    if (node.group_by_all && !node.group_by.empty())
+      error("cannot have wildcard group_by (`...`) and other labels at the same time");
   }
   if (spec.group_wait) node.group_wait = *spec.group_wait;
   if (spec.group_interval) node.group_interval = *spec.group_interval;

@@ -32,13 +32,15 @@ class RouteTree {
   RouteTree() = default;
   // Compiles; every error is added to `errors` with its place.
   static RouteTree make(const RouteSpec& root, std::vector<std::string>& errors);
-  // Indices of the nodes that handle this alert, depth first; children before their parent, as in Alertmanager.
+  // Indices of the nodes that handle this alert, depth first; children before their parent, as in
+  // Alertmanager.
   std::vector<std::size_t> match(const model::Labels& labels) const;
   const RouteNode& node(std::size_t index) const { return nodes_[index]; }
   bool empty() const { return nodes_.empty(); }
 
  private:
-  std::size_t add(const RouteSpec& spec, const RouteNode* parent, int depth, std::vector<std::string>& errors);
+  std::size_t add(const RouteSpec& spec, const RouteNode* parent, int depth,
+                  std::vector<std::string>& errors);
   bool match(std::size_t index, const model::Labels& labels, std::vector<std::size_t>& out) const;
   std::vector<RouteNode> nodes_;  // the root first
 };

@@ -20,7 +20,8 @@ std::int64_t slot_at_ms(std::int64_t now_ms, std::int64_t interval_ms, std::int6
 }
 
 Slots::Slots(std::int64_t interval_ms, std::int64_t offset_ms, std::int64_t now_ms)
-    : interval_ms_(interval_ms), offset_ms_(offset_ms),
+    : interval_ms_(interval_ms),
+      offset_ms_(offset_ms),
       next_ms_(slot_at_ms(now_ms, interval_ms, offset_ms) + interval_ms) {}
 
 std::optional<DueSlot> Slots::take(std::int64_t now_ms) {

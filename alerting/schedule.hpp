@@ -1,4 +1,5 @@
-// When a unit of rules is evaluated: slots of its interval, shifted by a hash so that groups do not all wake at once.
+// When a unit of rules is evaluated: slots of its interval, shifted by a hash so that groups do not all wake
+// at once.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,8 @@
 
 namespace plumbline::alerting {
 
-// hash(name, file) mod interval: the same on every machine, so two evaluations of one file give equal timestamps.
+// hash(name, file) mod interval: the same on every machine, so two evaluations of one file give equal
+// timestamps.
 std::int64_t slot_offset_ms(std::string_view name, std::string_view file, std::int64_t interval_ms);
 // The newest slot at or before now.
 std::int64_t slot_at_ms(std::int64_t now_ms, std::int64_t interval_ms, std::int64_t offset_ms);
@@ -22,8 +24,9 @@ class Slots {
  public:
   // The first evaluation is at the first slot after now, as in Prometheus.
   Slots(std::int64_t interval_ms, std::int64_t offset_ms, std::int64_t now_ms);
-  // The slot to evaluate now, if one has come; late slots are skipped and counted, never evaluated in a burst.
-  // A wall clock that jumped back re-plans the next slot instead of standing still until it catches up.
+  // The slot to evaluate now, if one has come; late slots are skipped and counted, never evaluated in a
+  // burst. A wall clock that jumped back re-plans the next slot instead of standing still until it catches
+  // up.
   std::optional<DueSlot> take(std::int64_t now_ms);
   std::int64_t next_ms() const { return next_ms_; }
 

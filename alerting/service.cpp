@@ -11,11 +11,12 @@
 namespace plumbline::alerting {
 namespace {
 
-// Two evaluators: a slow 30-day query of one group must not hold up every other alert. Two for delivery: a receiver that
-// hangs until its timeout costs the others half the pace, not all of it.
+// Two evaluators: a slow 30-day query of one group must not hold up every other alert. Two for delivery: a
+// receiver that hangs until its timeout costs the others half the pace, not all of it.
 constexpr int evaluators = 2;
 constexpr int deliverers = 2;
-// Jobs that wait for an evaluator; a unit is in it at most once, so this only bounds a config of thousands of groups.
+// Jobs that wait for an evaluator; a unit is in it at most once, so this only bounds a config of thousands of
+// groups.
 constexpr std::size_t jobs_max = 4'096;
 // The longest nap: what a wall clock that jumped or a reload changed is noticed within it.
 constexpr Millis nap_max{500};
@@ -25,7 +26,15 @@ constexpr Millis nap_max{500};
 struct Service::Impl {
   explicit Impl(Needs n)
       : needs(n),
-        core({make_sources(n.engine, n.models), query::check_promql, n.writer, n.state, n.client, n.clock, n.log, n.registry, {},
+        core({make_sources(n.engine, n.models),
+              query::check_promql,
+              n.writer,
+              n.state,
+              n.client,
+              n.clock,
+              n.log,
+              n.registry,
+              {},
               static_cast<std::uint64_t>(n.clock.now_ns())}),
         jobs(jobs_max) {}
 
@@ -72,8 +81,8 @@ struct Service::Impl {
       stopping = true;
       woken.notify_all();
     }
-    // The order: no new jobs, then the evaluators finish what they run and store it, then delivery ends after the request
-    // that is under way; what waits in the outbox is stored already.
+    // The order: no new jobs, then the evaluators finish what they run and store it, then delivery ends after
+    // the request that is under way; what waits in the outbox is stored already.
     threads[0].join();
     jobs.close();
     for (int i = 1; i <= evaluators; ++i) threads[static_cast<std::size_t>(i)].join();
@@ -93,7 +102,9 @@ struct Service::Impl {
 };
 
 Service::Service(Needs needs) : impl_(std::make_unique<Impl>(needs)) {}
-Service::~Service() { stop(); }
+Service::~Service() {
+  stop();
+}
 
 Status Service::start(RuleSet rules) {
   PLUMBLINE_CHECK_OK(impl_->core.start(rules));
@@ -111,8 +122,12 @@ Status Service::reload(RuleSet rules) {
   return {};
 }
 
-void Service::stop() { impl_->stop(); }
+void Service::stop() {
+  impl_->stop();
+}
 
-http::Routes Service::routes() { return make_routes(impl_->core); }
+http::Routes Service::routes() {
+  return make_routes(impl_->core);
+}
 
 }  // namespace plumbline::alerting

@@ -19,7 +19,8 @@ struct Placeholder {
 };
 
 Placeholder find_placeholder(std::string_view query, std::size_t at) {
-  for (std::size_t open = query.find("{{", at); open != std::string_view::npos; open = query.find("{{", open + 2)) {
+  for (std::size_t open = query.find("{{", at); open != std::string_view::npos;
+       open = query.find("{{", open + 2)) {
     std::size_t i = open + 2;
     const auto skip = [&] {
       while (i < query.size() && std::isspace(static_cast<unsigned char>(query[i]))) ++i;
@@ -33,15 +34,18 @@ Placeholder find_placeholder(std::string_view query, std::size_t at) {
   return {};
 }
 
-storage::SeriesSamples series(std::string_view metric, const SloSpec& slo, std::optional<Millis> window, double value,
-                              std::int64_t ts_ms) {
+storage::SeriesSamples series(std::string_view metric, const SloSpec& slo, std::optional<Millis> window,
+                              double value, std::int64_t ts_ms) {
   std::vector<model::Label> labels{{std::string(model::metric_name_label), std::string(metric)},
-                                   {"slo", slo.name}, {"service", slo.service}};
+                                   {"slo", slo.name},
+                                   {"service", slo.service}};
   if (window) labels.push_back({"window", format_duration_ms(window->count())});
   return {model::Labels::trusted(std::move(labels)), {{ts_ms, value}}};
 }
 
-std::string number(double v) { return fmt::format("{:.4g}", v); }
+std::string number(double v) {
+  return fmt::format("{:.4g}", v);
+}
 
 }  // namespace
 
@@ -53,17 +57,20 @@ std::vector<BurnWindow> workbook_windows(Millis period) {
     double factor;
   };
   // SRE Workbook, chapter 5, table for 30 days: 2 % of the budget in 1h, 5 % in 6h, 10 % in 1d, 10 % in 3d.
-  const Row rows[] = {{"page", 1h, 5min, 14.4}, {"page", 6h, 30min, 6}, {"ticket", 24h, 2h, 3}, {"ticket", 72h, 6h, 1}};
+  const Row rows[] = {
+      {"page", 1h, 5min, 14.4}, {"page", 6h, 30min, 6}, {"ticket", 24h, 2h, 3}, {"ticket", 72h, 6h, 1}};
   const Millis month = 24h * 30;
-  // The windows scale and the factors stay, so each pair means the same share of the budget whatever the period is. Whole
-  // seconds, because window labels and PromQL ranges are read by people.
+  // The windows scale and the factors stay, so each pair means the same share of the budget whatever the
+  // period is. Whole seconds, because window labels and PromQL ranges are read by people.
   const auto scaled = [&](Millis window) {
-    const double seconds = std::round(static_cast<double>(window.count()) * static_cast<double>(period.count()) /
-                                      static_cast<double>(month.count()) / 1000);
+    const double seconds =
+        std::round(static_cast<double>(window.count()) * static_cast<double>(period.count()) /
+                   static_cast<double>(month.count()) / 1000);
     return Millis(std::max<std::int64_t>(1, static_cast<std::int64_t>(seconds)) * 1000);
   };
   std::vector<BurnWindow> out;
-  for (const Row& row : rows) out.push_back({row.severity, scaled(row.long_window), scaled(row.short_window), row.factor});
+  for (const Row& row : rows)
+    out.push_back({row.severity, scaled(row.long_window), scaled(row.short_window), row.factor});
   return out;
 }
 
@@ -71,7 +78,8 @@ Result<Budget> parse_objective(std::string_view objective) {
   std::string_view text = trim(objective);
   if (text.ends_with('%')) text = trim(text.substr(0, text.size() - 1));
   const auto bad = [&](std::string_view why) {
-    return fail(Code::invalid_input, fmt::format("objective {} {}; write a percentage such as 99.9", json_quote(objective), why));
+    return fail(Code::invalid_input,
+                fmt::format("objective {} {}; write a percentage such as 99.9", json_quote(objective), why));
   };
   std::int64_t mantissa = 0, scale = 1;
   bool point = false, digits = false;
@@ -80,7 +88,8 @@ Result<Budget> parse_objective(std::string_view objective) {
       point = true;
     } else if (std::isdigit(static_cast<unsigned char>(c))) {
       digits = true;
-      if (mantissa > 100'000'000'000'000) return bad("has too many digits");  // 15 digits stay exact in 64 bits
+      if (mantissa > 100'000'000'000'000)
+        return bad("has too many digits");  // 15 digits stay exact in 64 bits
       mantissa = mantissa * 10 + (c - '0');
       if (point) scale *= 10;
     } else {
@@ -93,7 +102,9 @@ Result<Budget> parse_objective(std::string_view objective) {
   return Budget{100 * scale - mantissa, 100 * scale};
 }
 
-bool has_window_placeholder(std::string_view query) { return find_placeholder(query, 0).from != std::string_view::npos; }
+bool has_window_placeholder(std::string_view query) {
+  return find_placeholder(query, 0).from != std::string_view::npos;
+}
 
 std::string with_window(std::string_view query, Millis window) {
   std::string out;
@@ -135,8 +146,8 @@ std::vector<std::string> severities_of(const std::vector<BurnWindow>& windows) {
   return out;
 }
 
-std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity, const Budget& budget,
-                                const Burns& burns) {
+std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity,
+                                const Budget& budget, const Burns& burns) {
   std::vector<BurnWindow> out;
   for (const BurnWindow& w : windows) {
     if (w.severity != severity) continue;
@@ -162,7 +173,8 @@ std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget&
     out.push_back(series("plumbline_slo_error_ratio", slo, window, *burn.ratio, ts_ms));
     out.push_back(series("plumbline_slo_burn_rate", slo, window, *burn.burn, ts_ms));
   }
-  const double objective = static_cast<double>(budget.denominator - budget.numerator) / static_cast<double>(budget.denominator);
+  const double objective =
+      static_cast<double>(budget.denominator - budget.numerator) / static_cast<double>(budget.denominator);
   out.push_back(series("plumbline_slo_objective", slo, std::nullopt, objective, ts_ms));
   const auto period = burns.find(slo.window);
   if (period != burns.end())
@@ -171,27 +183,34 @@ std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget&
   return out;
 }
 
-StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burns& burns, const BurnWindow& pair) {
+StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burns& burns,
+                            const BurnWindow& pair) {
   const auto burn = [&](Millis window) {
     const auto it = burns.find(window);
     return it != burns.end() && it->second.burn ? *it->second.burn : 0.0;
   };
   const double fast = burn(pair.long_window), now = burn(pair.short_window);
   const auto period = burns.find(slo.window);
-  const double remaining = budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio);
-  // At burn rate k the whole budget lasts period/k; what is left of it lasts that share. Old errors that roll out of the
-  // window are ignored, so this is the pessimistic end.
-  const std::string exhausted = remaining <= 0 ? "now"
-                                : now <= 0     ? "never"
-                                               : humanize_duration(remaining * static_cast<double>(slo.window.count()) / 1000 / now);
-  const std::string l = format_duration_ms(pair.long_window.count()), s = format_duration_ms(pair.short_window.count());
+  const double remaining =
+      budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio);
+  // At burn rate k the whole budget lasts period/k; what is left of it lasts that share. Old errors that roll
+  // out of the window are ignored, so this is the pessimistic end.
+  const std::string exhausted =
+      remaining <= 0 ? "now"
+      : now <= 0     ? "never"
+                     : humanize_duration(remaining * static_cast<double>(slo.window.count()) / 1000 / now);
+  const std::string l = format_duration_ms(pair.long_window.count()),
+                    s = format_duration_ms(pair.short_window.count());
   StringPairs out;
-  out.emplace_back("summary", fmt::format("{} {} burns its error budget {}x too fast", slo.service, slo.name, number(fast)));
-  out.emplace_back("description",
-                   fmt::format("Burn rate {}x over {} and {}x over {} (limit {}x) of the objective {}%; {} of the {} budget is "
-                               "consumed, exhausted in {}.",
-                               number(fast), l, number(now), s, number(pair.factor), std::string(trim(slo.objective)),
-                               humanize_percentage(1 - remaining), format_duration_ms(slo.window.count()), exhausted));
+  out.emplace_back("summary", fmt::format("{} {} burns its error budget {}x too fast", slo.service, slo.name,
+                                          number(fast)));
+  out.emplace_back(
+      "description",
+      fmt::format(
+          "Burn rate {}x over {} and {}x over {} (limit {}x) of the objective {}%; {} of the {} budget is "
+          "consumed, exhausted in {}.",
+          number(fast), l, number(now), s, number(pair.factor), std::string(trim(slo.objective)),
+          humanize_percentage(1 - remaining), format_duration_ms(slo.window.count()), exhausted));
   out.emplace_back("burn_rate_long", number(fast));
   out.emplace_back("burn_rate_short", number(now));
   out.emplace_back("burn_rate_limit", number(pair.factor));
@@ -201,22 +220,26 @@ StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burn
   return out;
 }
 
-std::string slo_expression(const SloSpec& slo, const std::vector<BurnWindow>& windows, std::string_view severity) {
+std::string slo_expression(const SloSpec& slo, const std::vector<BurnWindow>& windows,
+                           std::string_view severity) {
   const auto side = [&](Millis window, double factor) {
-    return fmt::format("plumbline_slo_burn_rate{{service={},slo={},window=\"{}\"}} > {}", json_quote(slo.service),
-                       json_quote(slo.name), format_duration_ms(window.count()), format_number(factor));
+    return fmt::format("plumbline_slo_burn_rate{{service={},slo={},window=\"{}\"}} > {}",
+                       json_quote(slo.service), json_quote(slo.name), format_duration_ms(window.count()),
+                       format_number(factor));
   };
   std::string out;
   for (const BurnWindow& w : windows) {
     if (w.severity != severity) continue;
     if (!out.empty()) out += " or ";
-    out += fmt::format("({} and ignoring(window) {})", side(w.long_window, w.factor), side(w.short_window, w.factor));
+    out += fmt::format("({} and ignoring(window) {})", side(w.long_window, w.factor),
+                       side(w.short_window, w.factor));
   }
   return out;
 }
 
 Millis period_refresh(Millis period, Millis interval) {
-  // 1/8640 of the window: the remaining budget of 30 days cannot move by more than 0.012 % of its traffic in between.
+  // 1/8640 of the window: the remaining budget of 30 days cannot move by more than 0.012 % of its traffic in
+  // between.
   return std::max(interval, Millis(period.count() / 8640));
 }
 

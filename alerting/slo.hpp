@@ -18,7 +18,9 @@ struct Budget {
   std::int64_t denominator = 1;
   double value() const { return static_cast<double>(numerator) / static_cast<double>(denominator); }
   // factor x budget: the error ratio at which a window trips.
-  double threshold(double factor) const { return factor * static_cast<double>(numerator) / static_cast<double>(denominator); }
+  double threshold(double factor) const {
+    return factor * static_cast<double>(numerator) / static_cast<double>(denominator);
+  }
   // An error ratio never passes 1, so an alert with factor x budget >= 1 is dead.
   bool can_fire(double factor) const { return threshold(factor) < 1; }
   double factor_max() const { return static_cast<double>(denominator) / static_cast<double>(numerator); }
@@ -34,8 +36,8 @@ struct WindowReading {
   std::optional<double> errors;
   std::optional<double> total;
 };
-// errors / total. nullopt: no events (total absent, zero or NaN), so nothing burns. A missing numerator beside a present
-// denominator is zero errors: a counter that never counted an error does not exist yet.
+// errors / total. nullopt: no events (total absent, zero or NaN), so nothing burns. A missing numerator
+// beside a present denominator is zero errors: a counter that never counted an error does not exist yet.
 std::optional<double> error_ratio(const WindowReading& reading);
 
 struct WindowBurn {
@@ -51,8 +53,8 @@ std::vector<BurnWindow> windows_of(const SloSpec& slo);
 // The severities of an SLO in order of first mention; one alert each.
 std::vector<std::string> severities_of(const std::vector<BurnWindow>& windows);
 // The pairs of this severity that burn: long > factor x budget and short > factor x budget, strictly.
-std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity, const Budget& budget,
-                                const Burns& burns);
+std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity,
+                                const Budget& budget, const Burns& burns);
 
 // 1 - consumed; below zero when more than the budget is gone; 1 when there were no events.
 double budget_remaining(const Budget& budget, std::optional<double> period_ratio);
@@ -61,12 +63,14 @@ double budget_remaining(const Budget& budget, std::optional<double> period_ratio
 std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget& budget, const Burns& burns,
                                                std::int64_t ts_ms);
 // The numbers a person needs at three in the morning: burn rates, budget consumed, time to exhaustion.
-StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burns& burns, const BurnWindow& pair);
+StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burns& burns,
+                            const BurnWindow& pair);
 // The same condition over our own burn-rate series, for /api/v1/rules and generator links.
-std::string slo_expression(const SloSpec& slo, const std::vector<BurnWindow>& windows, std::string_view severity);
+std::string slo_expression(const SloSpec& slo, const std::vector<BurnWindow>& windows,
+                           std::string_view severity);
 
-// How often the whole SLO window is read again: 30 days every 5 minutes, never more often than the rule runs. Shorter
-// windows are read at every evaluation.
+// How often the whole SLO window is read again: 30 days every 5 minutes, never more often than the rule runs.
+// Shorter windows are read at every evaluation.
 Millis period_refresh(Millis period, Millis interval);
 
 }  // namespace plumbline::alerting

@@ -9,7 +9,8 @@
 namespace plumbline::alerting {
 namespace {
 
-// Real templates are under 2 KiB with blocks nested 3 deep; the bounds only keep a hostile file from costing more.
+// Real templates are under 2 KiB with blocks nested 3 deep; the bounds only keep a hostile file from costing
+// more.
 constexpr std::size_t template_bytes_max = 64 << 10;
 constexpr std::size_t output_bytes_max = 1 << 20;
 constexpr int depth_max = 50;
@@ -54,7 +55,8 @@ class Parser {
   }
 
  private:
-  std::unexpected<Error> error(std::size_t at, std::string_view message, Code code = Code::invalid_input) const {
+  std::unexpected<Error> error(std::size_t at, std::string_view message,
+                               Code code = Code::invalid_input) const {
     int line = 1, column = 1;
     for (std::size_t i = 0; i < std::min(at, text_.size()); ++i) {
       column = text_[i] == '\n' ? 1 : column + 1;
@@ -66,7 +68,8 @@ class Parser {
   // Nodes until {{end}}, {{else}} or the text's end; the word that ended them is left in end_word_.
   Result<std::vector<Node>> list(int depth) {
     std::vector<Node> nodes;
-    if (depth > depth_max) return error(at_, fmt::format("blocks are nested deeper than {}", depth_max), Code::too_large);
+    if (depth > depth_max)
+      return error(at_, fmt::format("blocks are nested deeper than {}", depth_max), Code::too_large);
     while (true) {
       const std::size_t open = text_.find("{{", at_);
       std::string text(text_.substr(at_, open == std::string_view::npos ? open : open - at_));
@@ -80,7 +83,8 @@ class Parser {
         return nodes;
       }
       at_ = action_at_ = open + 2;
-      if (at_ + 1 < text_.size() && text_[at_] == '-' && std::isspace(static_cast<unsigned char>(text_[at_ + 1]))) {
+      if (at_ + 1 < text_.size() && text_[at_] == '-' &&
+          std::isspace(static_cast<unsigned char>(text_[at_ + 1]))) {
         text.erase(text.find_last_not_of(" \t\r\n") + 1);
         ++at_;
       }
@@ -117,7 +121,8 @@ class Parser {
       return false;
     }
     if (word == "if" || word == "with") return block(nodes, depth, word, at);
-    if (word == "range" || word == "define" || word == "template" || word == "block" || word == "break" || word == "continue")
+    if (word == "range" || word == "define" || word == "template" || word == "block" || word == "break" ||
+        word == "continue")
       return error(at, fmt::format("{{{{{}}}}} is not supported", word), Code::unsupported);
     at_ = at;
     Node node{Node::Kind::action, "", {}, {}, {}};
@@ -154,15 +159,17 @@ class Parser {
       return {};
     }
     if (text_.substr(at_, 2) != "}}")
-      return at_ >= text_.size() ? error(action_at_, "unclosed action: }} is missing")
-                                 : error(at_, fmt::format("unexpected {} in action", json_quote(text_.substr(at_, 1))));
+      return at_ >= text_.size()
+                 ? error(action_at_, "unclosed action: }} is missing")
+                 : error(at_, fmt::format("unexpected {} in action", json_quote(text_.substr(at_, 1))));
     at_ += 2;
     return {};
   }
 
   Result<Pipeline> pipeline(int depth) {
     Pipeline out;
-    if (depth > depth_max) return error(at_, fmt::format("parentheses are nested deeper than {}", depth_max), Code::too_large);
+    if (depth > depth_max)
+      return error(at_, fmt::format("parentheses are nested deeper than {}", depth_max), Code::too_large);
     skip_space();
     const std::size_t start = at_;
     if (at_ < text_.size() && text_[at_] == '$') {
@@ -230,7 +237,8 @@ class Parser {
       out.kind = Operand::Kind::variable;
       out.name = identifier();
       if (!is_known(out.name)) return error(out.at, fmt::format("undefined variable \"${}\"", out.name));
-    } else if (c == '.' && (at_ + 1 >= text_.size() || !std::isdigit(static_cast<unsigned char>(text_[at_ + 1])))) {
+    } else if (c == '.' &&
+               (at_ + 1 >= text_.size() || !std::isdigit(static_cast<unsigned char>(text_[at_ + 1])))) {
       out.kind = Operand::Kind::dot;
       const std::string name = peek_field();
       if (name.empty()) ++at_;
@@ -240,13 +248,17 @@ class Parser {
                                    ((text_[to] == '-' || text_[to] == '+') && (text_[to - 1] | 0x20) == 'e')))
         ++to;
       const std::string_view number = text_.substr(at_, to - at_);
-      if (const auto whole = parse_int(number)) out.constant = *whole;
-      else if (const auto real = parse_number(number)) out.constant = *real;
-      else return error(at_, fmt::format("bad number syntax: {}", json_quote(number)));
+      if (const auto whole = parse_int(number))
+        out.constant = *whole;
+      else if (const auto real = parse_number(number))
+        out.constant = *real;
+      else
+        return error(at_, fmt::format("bad number syntax: {}", json_quote(number)));
       at_ = to;
     } else {
       const std::string word = identifier();
-      if (word.empty()) return error(at_, fmt::format("unexpected {} in operand", json_quote(text_.substr(at_, 1))));
+      if (word.empty())
+        return error(at_, fmt::format("unexpected {} in operand", json_quote(text_.substr(at_, 1))));
       if (word == "true" || word == "false") {
         out.constant = word == "true";
       } else if (word != "nil") {
@@ -280,11 +292,21 @@ class Parser {
       if (quote == '"' && c == '\\' && at_ < text_.size()) {
         c = text_[at_++];
         switch (c) {
-          case 'n': c = '\n'; break;
-          case 't': c = '\t'; break;
-          case 'r': c = '\r'; break;
-          case '"': case '\\': case '\'': break;
-          default: return error(at_ - 2, fmt::format("unknown escape \\{}", c));
+          case 'n':
+            c = '\n';
+            break;
+          case 't':
+            c = '\t';
+            break;
+          case 'r':
+            c = '\r';
+            break;
+          case '"':
+          case '\\':
+          case '\'':
+            break;
+          default:
+            return error(at_ - 2, fmt::format("unknown escape \\{}", c));
         }
       }
       out += c;
@@ -298,12 +320,14 @@ class Parser {
     if (at_ >= text_.size() || text_[at_] != '.') return "";
     std::size_t to = at_ + 1;
     if (to < text_.size() && std::isdigit(static_cast<unsigned char>(text_[to]))) return "";
-    while (to < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[to])) || text_[to] == '_')) ++to;
+    while (to < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[to])) || text_[to] == '_'))
+      ++to;
     return std::string(text_.substr(at_ + 1, to - at_ - 1));
   }
   std::string identifier() {
     std::size_t to = at_;
-    while (to < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[to])) || text_[to] == '_')) ++to;
+    while (to < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[to])) || text_[to] == '_'))
+      ++to;
     std::string out(text_.substr(at_, to - at_));
     at_ = to;
     return out;
@@ -389,10 +413,12 @@ class Expander {
     TemplateValue value = operand.constant;
     std::size_t next = 0;
     switch (operand.kind) {
-      case Operand::Kind::constant: break;
+      case Operand::Kind::constant:
+        break;
       case Operand::Kind::function: {
         const TemplateFunction& f = *find_template_function(operand.name);
-        if (f.arguments_min > 0) return fail(Code::execution, fmt::format("wrong number of arguments for {}: 0", f.name));
+        if (f.arguments_min > 0)
+          return fail(Code::execution, fmt::format("wrong number of arguments for {}: 0", f.name));
         return f.call({}, data_);
       }
       case Operand::Kind::parenthesis: {
@@ -418,7 +444,9 @@ class Expander {
     }
     for (; next < operand.fields.size(); ++next) {
       const auto* map = std::get_if<StringMap>(&value);
-      if (!map) return fail(Code::execution, fmt::format("can't evaluate field {} in {}", operand.fields[next], print_value(value)));
+      if (!map)
+        return fail(Code::execution,
+                    fmt::format("can't evaluate field {} in {}", operand.fields[next], print_value(value)));
       const auto it = map->find(operand.fields[next]);
       TemplateValue found = it == map->end() ? std::string() : it->second;  // an absent label is ""
       value = std::move(found);
@@ -427,11 +455,15 @@ class Expander {
   }
 
   Result<TemplateValue> root_field(const Operand& operand, std::size_t& next) {
-    if (operand.fields.empty()) return fail(Code::execution, "the whole data cannot be printed; name a field");
-    static const std::map<std::string, std::string, std::less<>> names{
-        {"Labels", "labels"}, {"Value", "value"}, {"ExternalLabels", "externalLabels"}, {"ExternalURL", "externalURL"}};
+    if (operand.fields.empty())
+      return fail(Code::execution, "the whole data cannot be printed; name a field");
+    static const std::map<std::string, std::string, std::less<>> names{{"Labels", "labels"},
+                                                                       {"Value", "value"},
+                                                                       {"ExternalLabels", "externalLabels"},
+                                                                       {"ExternalURL", "externalURL"}};
     const auto it = names.find(operand.fields[0]);
-    if (it == names.end()) return fail(Code::execution, fmt::format("there is no field .{}", operand.fields[0]));
+    if (it == names.end())
+      return fail(Code::execution, fmt::format("there is no field .{}", operand.fields[0]));
     next = 1;
     return scope_[it->second];
   }
@@ -449,7 +481,8 @@ struct Template::Program {
 
 Result<Template> Template::parse(std::string_view text) {
   if (text.size() > template_bytes_max)
-    return fail(Code::too_large, fmt::format("the template has {} bytes; at most {} are allowed", text.size(), template_bytes_max));
+    return fail(Code::too_large, fmt::format("the template has {} bytes; at most {} are allowed", text.size(),
+                                             template_bytes_max));
   PLUMBLINE_TRY(auto nodes, Parser(text).run());
   Template out;
   out.text_ = text;

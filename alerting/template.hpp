@@ -1,9 +1,11 @@
-// Label and annotation templates: the part of Go's text/template that rule files use, with Prometheus' functions.
+// Label and annotation templates: the part of Go's text/template that rule files use, with Prometheus'
+// functions.
 //
 //   {{ $labels.instance }} is at {{ $value | humanizePercentage }}{{ if gt $value 0.9 }}, act now{{ end }}
 //
-// Variable references alone cover 72 % of 3,821 public alerts, with pipes into the functions here 98.8 %. What needs a
-// query at expansion time (query, first, range over results) is refused when the rules are loaded, with its position.
+// Variable references alone cover 72 % of 3,821 public alerts, with pipes into the functions here 98.8 %.
+// What needs a query at expansion time (query, first, range over results) is refused when the rules are
+// loaded, with its position.
 #pragma once
 
 #include <map>
@@ -32,8 +34,8 @@ struct TemplateData {
 // Threads: any (immutable).
 class Template {
  public:
-  // Fails: invalid_input ("1:14: ..."), unsupported for known functions that are not there; too_large over 64 KiB, and
-  // for blocks or parentheses nested deeper than 50.
+  // Fails: invalid_input ("1:14: ..."), unsupported for known functions that are not there; too_large over 64
+  // KiB, and for blocks or parentheses nested deeper than 50.
   static Result<Template> parse(std::string_view text);
   // Fails: execution, such as humanize of a word. Output is bounded by 1 MiB.
   Result<std::string> expand(const TemplateData& data) const;

@@ -14,10 +14,12 @@ namespace {
 
 using Values = std::vector<TemplateValue>;
 
-std::string short_g(double v) { return std::isnan(v) ? "NaN" : std::isinf(v) ? (v > 0 ? "+Inf" : "-Inf") : fmt::format("{:.4g}", v); }
+std::string short_g(double v) {
+  return std::isnan(v) ? "NaN" : std::isinf(v) ? (v > 0 ? "+Inf" : "-Inf") : fmt::format("{:.4g}", v);
+}
 
-// Go's %v: the shortest digits that read back, in exponent form below 1e-4 and from 1e6 on (a value of a million prints as
-// 1e+06; rule authors pipe through humanize for that reason).
+// Go's %v: the shortest digits that read back, in exponent form below 1e-4 and from 1e6 on (a value of a
+// million prints as 1e+06; rule authors pipe through humanize for that reason).
 std::string go_float(double v) {
   if (std::isnan(v)) return "NaN";
   if (std::isinf(v)) return v > 0 ? "+Inf" : "-Inf";
@@ -51,7 +53,8 @@ Result<std::unique_ptr<re2::RE2>> regex(const std::string& pattern) {
   options.set_log_errors(false);
   options.set_max_mem(1 << 20);  // as for matchers: a rule file must not buy memory with a regex
   auto compiled = std::make_unique<re2::RE2>(pattern, options);
-  if (!compiled->ok()) return fail(Code::execution, fmt::format("bad regex {}: {}", json_quote(pattern), compiled->error()));
+  if (!compiled->ok())
+    return fail(Code::execution, fmt::format("bad regex {}: {}", json_quote(pattern), compiled->error()));
   return compiled;
 }
 
@@ -69,7 +72,8 @@ std::string rewrite_of(const re2::RE2& re, const std::string& text) {
     } else {
       const bool braces = text[i + 1] == '{';
       std::size_t from = i + (braces ? 2 : 1), to = from;
-      while (to < text.size() && (std::isalnum(static_cast<unsigned char>(text[to])) || text[to] == '_')) ++to;
+      while (to < text.size() && (std::isalnum(static_cast<unsigned char>(text[to])) || text[to] == '_'))
+        ++to;
       if (to == from || (braces && (to == text.size() || text[to] != '}'))) {
         out += '$';
         continue;
@@ -78,11 +82,13 @@ std::string rewrite_of(const re2::RE2& re, const std::string& text) {
       int group = -1;
       if (const auto number = parse_int(name)) {
         group = static_cast<int>(std::min<std::int64_t>(*number, 1000));
-      } else if (const auto it = re.NamedCapturingGroups().find(name); it != re.NamedCapturingGroups().end()) {
+      } else if (const auto it = re.NamedCapturingGroups().find(name);
+                 it != re.NamedCapturingGroups().end()) {
         group = it->second;
       }
       // RE2 rewrites know \0..\9; a group that is not there is empty, as in Go.
-      if (group >= 0 && group <= std::min(9, re.NumberOfCapturingGroups())) out += '\\' + std::to_string(group);
+      if (group >= 0 && group <= std::min(9, re.NumberOfCapturingGroups()))
+        out += '\\' + std::to_string(group);
       i = braces ? to : to - 1;
     }
   }
@@ -124,8 +130,8 @@ std::string timestamp(double seconds) {
   const auto at = static_cast<std::time_t>(whole);
   std::tm tm{};
   gmtime_r(&at, &tm);
-  std::string out = fmt::format("{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                                tm.tm_hour, tm.tm_min, tm.tm_sec);
+  std::string out = fmt::format("{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}", tm.tm_year + 1900, tm.tm_mon + 1,
+                                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
   const auto millis = static_cast<int>(std::lround((seconds - whole) * 1000));
   if (millis > 0 && millis < 1000) {
     std::string fraction = fmt::format(".{:03d}", millis);
@@ -139,14 +145,18 @@ std::string url_escape(const std::string& text) {
   std::string out;
   for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
-    if (std::isalnum(u) || c == '-' || c == '_' || c == '.' || c == '~') out += c;
-    else if (c == ' ') out += '+';
-    else out += fmt::format("%{:02X}", u);
+    if (std::isalnum(u) || c == '-' || c == '_' || c == '.' || c == '~')
+      out += c;
+    else if (c == ' ')
+      out += '+';
+    else
+      out += fmt::format("%{:02X}", u);
   }
   return out;
 }
 
-// One verb of printf with its flags and width; a value of the wrong type prints as Go prints it: %!d(float64=0.5).
+// One verb of printf with its flags and width; a value of the wrong type prints as Go prints it:
+// %!d(float64=0.5).
 std::string format_verb(const std::string& flags, char verb, const TemplateValue& value) {
   const auto padded = [&](const std::string& text) {
     std::string spec;
@@ -168,27 +178,45 @@ std::string format_verb(const std::string& flags, char verb, const TemplateValue
   const double* real = std::get_if<double>(&value);
   const auto* whole = std::get_if<std::int64_t>(&value);
   const auto* text = std::get_if<std::string>(&value);
-  const std::string type = real ? "float64" : whole ? "int" : text ? "string"
-                           : std::holds_alternative<bool>(value) ? "bool" : "map[string]string";
+  const std::string type = real                                  ? "float64"
+                           : whole                               ? "int"
+                           : text                                ? "string"
+                           : std::holds_alternative<bool>(value) ? "bool"
+                                                                 : "map[string]string";
   const std::string mismatch = fmt::format("%!{}({}={})", verb, type, print_value(value));
   switch (verb) {
-    case 'v': return real && flags.find('.') != std::string::npos ? format_verb(flags, 'g', value) : padded(print_value(value));
+    case 'v':
+      return real && flags.find('.') != std::string::npos ? format_verb(flags, 'g', value)
+                                                          : padded(print_value(value));
     case 's': {
       if (!text) return mismatch;
       const std::size_t dot = flags.find('.');
-      const auto precision = dot == std::string::npos ? std::nullopt : parse_int(std::string_view(flags).substr(dot + 1));
+      const auto precision =
+          dot == std::string::npos ? std::nullopt : parse_int(std::string_view(flags).substr(dot + 1));
       return padded(precision ? text->substr(0, static_cast<std::size_t>(*precision)) : *text);
     }
-    case 'q': return text ? padded(json_quote(*text)) : mismatch;
-    case 't': return std::holds_alternative<bool>(value) ? padded(print_value(value)) : mismatch;
-    case 'd': return whole ? c_format("l", static_cast<long>(*whole)) : mismatch;
-    case 'x': case 'X': case 'o':
+    case 'q':
+      return text ? padded(json_quote(*text)) : mismatch;
+    case 't':
+      return std::holds_alternative<bool>(value) ? padded(print_value(value)) : mismatch;
+    case 'd':
       return whole ? c_format("l", static_cast<long>(*whole)) : mismatch;
-    case 'e': case 'E': case 'f': case 'F': case 'g': case 'G':
+    case 'x':
+    case 'X':
+    case 'o':
+      return whole ? c_format("l", static_cast<long>(*whole)) : mismatch;
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F':
+    case 'g':
+    case 'G':
       if (!real) return mismatch;
       if (!std::isfinite(*real)) return padded(go_float(*real));
-      return (verb == 'g' || verb == 'G') && flags.find('.') == std::string::npos ? padded(go_float(*real)) : c_format("", *real);
-    default: return fmt::format("%!{}({}={})", verb, type, print_value(value));
+      return (verb == 'g' || verb == 'G') && flags.find('.') == std::string::npos ? padded(go_float(*real))
+                                                                                  : c_format("", *real);
+    default:
+      return fmt::format("%!{}({}={})", verb, type, print_value(value));
   }
 }
 
@@ -202,7 +230,9 @@ Result<TemplateValue> printf_call(const Values& a, const TemplateData&) {
       continue;
     }
     std::string flags;
-    for (++i; i < format.size() && std::string_view("+-# 0123456789.").find(format[i]) != std::string_view::npos; ++i)
+    for (++i;
+         i < format.size() && std::string_view("+-# 0123456789.").find(format[i]) != std::string_view::npos;
+         ++i)
       flags += format[i];
     if (flags.size() > 8) return fail(Code::execution, "printf: width or precision is too long");
     if (i == format.size()) {
@@ -235,19 +265,29 @@ std::string upper(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
 }
-std::string lower(std::string text) { return to_lower(text); }
-std::string same(std::string text) { return text; }
-std::string strip_port(std::string text) { return host_of(text); }
+std::string lower(std::string text) {
+  return to_lower(text);
+}
+std::string same(std::string text) {
+  return text;
+}
+std::string strip_port(std::string text) {
+  return host_of(text);
+}
 std::string strip_domain(std::string text) {
   const std::string host = host_of(text);
-  const bool address = host.find(':') != std::string::npos ||
-                       host.find_first_not_of("0123456789.") == std::string::npos;
+  const bool address =
+      host.find(':') != std::string::npos || host.find_first_not_of("0123456789.") == std::string::npos;
   if (address) return text;
   const std::string port = text.size() > host.size() ? text.substr(host.size()) : "";
   return host.substr(0, host.find('.')) + port;
 }
-std::string query_escape(std::string text) { return url_escape(text); }
-std::string human_time(double v) { return std::isfinite(v) && std::abs(v) < 1e11 ? timestamp(v) : short_g(v); }
+std::string query_escape(std::string text) {
+  return url_escape(text);
+}
+std::string human_time(double v) {
+  return std::isfinite(v) && std::abs(v) < 1e11 ? timestamp(v) : short_g(v);
+}
 
 Result<TemplateValue> replace_call(const Values& a, const TemplateData&) {
   PLUMBLINE_TRY(const std::string pattern, to_text(a[0]));
@@ -270,7 +310,8 @@ Result<int> compare(const TemplateValue& x, const TemplateValue& y) {
   const auto* t = std::get_if<std::string>(&y);
   if (s && t) return s->compare(*t) < 0 ? -1 : *s == *t ? 0 : 1;
   if (s || t) return fail(Code::execution, "incompatible types for comparison");
-  if (std::holds_alternative<bool>(x) && std::holds_alternative<bool>(y)) return std::get<bool>(x) == std::get<bool>(y) ? 0 : 1;
+  if (std::holds_alternative<bool>(x) && std::holds_alternative<bool>(y))
+    return std::get<bool>(x) == std::get<bool>(y) ? 0 : 1;
   PLUMBLINE_TRY(const double v, to_number(x));
   PLUMBLINE_TRY(const double w, to_number(y));
   return v < w ? -1 : v == w ? 0 : 1;  // NaN compares as greater, and unequal to itself
@@ -299,7 +340,9 @@ Result<TemplateValue> or_call(const Values& a, const TemplateData&) {
     if (is_true(v)) return v;
   return a.back();
 }
-Result<TemplateValue> not_call(const Values& a, const TemplateData&) { return !is_true(a[0]); }
+Result<TemplateValue> not_call(const Values& a, const TemplateData&) {
+  return !is_true(a[0]);
+}
 Result<TemplateValue> len_call(const Values& a, const TemplateData&) {
   if (const auto* s = std::get_if<std::string>(&a[0])) return static_cast<std::int64_t>(s->size());
   if (const auto* m = std::get_if<StringMap>(&a[0])) return static_cast<std::int64_t>(m->size());
@@ -315,12 +358,15 @@ Result<TemplateValue> index_call(const Values& a, const TemplateData&) {
 Result<TemplateValue> print_call(const Values& a, const TemplateData&) {
   std::string out;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (i > 0 && !std::holds_alternative<std::string>(a[i]) && !std::holds_alternative<std::string>(a[i - 1])) out += ' ';
+    if (i > 0 && !std::holds_alternative<std::string>(a[i]) && !std::holds_alternative<std::string>(a[i - 1]))
+      out += ' ';
     out += print_value(a[i]);
   }
   return out;
 }
-Result<TemplateValue> url_call(const Values&, const TemplateData& data) { return std::string(data.external_url); }
+Result<TemplateValue> url_call(const Values&, const TemplateData& data) {
+  return std::string(data.external_url);
+}
 Result<TemplateValue> path_call(const Values&, const TemplateData& data) {
   const std::size_t host = data.external_url.find("://");
   const std::size_t path = host == std::string_view::npos ? host : data.external_url.find('/', host + 3);
@@ -332,11 +378,21 @@ Result<TemplateValue> duration_call(const Values& a, const TemplateData&) {
   return static_cast<double>(ms) / 1000;
 }
 
-bool less(int o) { return o < 0; }
-bool less_equal(int o) { return o <= 0; }
-bool greater(int o) { return o > 0; }
-bool greater_equal(int o) { return o >= 0; }
-bool unequal(int o) { return o != 0; }
+bool less(int o) {
+  return o < 0;
+}
+bool less_equal(int o) {
+  return o <= 0;
+}
+bool greater(int o) {
+  return o > 0;
+}
+bool greater_equal(int o) {
+  return o >= 0;
+}
+bool unequal(int o) {
+  return o != 0;
+}
 
 constexpr std::size_t many = 64;
 const TemplateFunction functions[] = {
@@ -372,9 +428,10 @@ const TemplateFunction functions[] = {
     {"print", 0, many, print_call},
 };
 
-constexpr std::string_view unsupported[] = {"query", "first", "label", "value", "strvalue", "args", "tmpl", "graphLink",
-                                            "tableLink", "sortByLabel", "toTime", "toDuration", "now", "println", "html",
-                                            "js", "urlquery", "slice", "call"};
+constexpr std::string_view unsupported[] = {"query",  "first",      "label",     "value",     "strvalue",
+                                            "args",   "tmpl",       "graphLink", "tableLink", "sortByLabel",
+                                            "toTime", "toDuration", "now",       "println",   "html",
+                                            "js",     "urlquery",   "slice",     "call"};
 
 }  // namespace
 
@@ -437,6 +494,8 @@ std::string humanize_duration(double v) {
   return sign + short_g(v) + "s";
 }
 
-std::string humanize_percentage(double ratio) { return short_g(ratio * 100) + "%"; }
+std::string humanize_percentage(double ratio) {
+  return short_g(ratio * 100) + "%";
+}
 
 }  // namespace plumbline::alerting

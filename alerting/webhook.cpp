@@ -21,7 +21,9 @@ void write_pairs(JsonWriter& json, StringPairs pairs) {
   json.end_object();
 }
 
-std::string time_text(std::int64_t ms) { return ms == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339_ms(ms); }
+std::string time_text(std::int64_t ms) {
+  return ms == 0 ? "0001-01-01T00:00:00Z" : format_rfc3339_ms(ms);
+}
 
 struct UrlParts {
   std::string scheme, user_info, host, path, query;
@@ -68,13 +70,15 @@ std::optional<std::string> webhook_body(const Notification& notification, const 
     if (alert.firing() || webhook.send_resolved) alerts.push_back(&alert);
   if (alerts.empty()) return std::nullopt;
   // Status and common labels are of the whole group, also when max_alerts cuts the list.
-  const bool firing = std::any_of(alerts.begin(), alerts.end(), [](const RoutedAlert* a) { return a->firing(); });
+  const bool firing =
+      std::any_of(alerts.begin(), alerts.end(), [](const RoutedAlert* a) { return a->firing(); });
   std::vector<model::Label> common_labels(alerts[0]->labels.begin(), alerts[0]->labels.end());
   StringPairs common_annotations = alerts[0]->annotations;
   for (const RoutedAlert* alert : alerts) {
     std::erase_if(common_labels, [&](const model::Label& l) { return alert->labels.get(l.name) != l.value; });
     std::erase_if(common_annotations, [&](const auto& pair) {
-      return std::find(alert->annotations.begin(), alert->annotations.end(), pair) == alert->annotations.end();
+      return std::find(alert->annotations.begin(), alert->annotations.end(), pair) ==
+             alert->annotations.end();
     });
   }
   std::uint64_t truncated = 0;
@@ -130,11 +134,13 @@ std::string redacted(std::string message, std::string_view url) {
   return message;
 }
 
-Result<http::ClientRequest> webhook_request(const WebhookSpec& webhook, const std::string& id, std::string body,
-                                            std::int64_t now_ms) {
+Result<http::ClientRequest> webhook_request(const WebhookSpec& webhook, const std::string& id,
+                                            std::string body, std::int64_t now_ms) {
   const UrlParts parts = split(webhook.url);
   auto url = http::parse_url(parts.scheme + parts.host + parts.path + parts.query);
-  if (!url) return fail(url.error().code, redacted("url " + redacted_url(webhook.url) + ": " + url.error().message, webhook.url));
+  if (!url)
+    return fail(url.error().code,
+                redacted("url " + redacted_url(webhook.url) + ": " + url.error().message, webhook.url));
   http::ClientRequest out;
   out.method = "POST";
   out.url = std::move(*url);

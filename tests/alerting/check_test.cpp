@@ -83,43 +83,64 @@ std::string broken(Change change) {
 
 }  // namespace
 
-TEST_CASE("a good rule set has no errors", "[alerting][check]") { CHECK(error_of(good()) == ""); }
+TEST_CASE("a good rule set has no errors", "[alerting][check]") {
+  CHECK(error_of(good()) == "");
+}
 
 TEST_CASE("every error of a rule set names its place", "[alerting][check]") {
   const std::string in = "group \"g\", rule 1, \"Down\": ";
-  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].expr = "up ==="; }).starts_with("r.yaml:11:13: " + in + "could not parse expression: 1:"));
-  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].expr = ""; }) == "r.yaml:10:7: " + in + "field 'expr' must be set");
-  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].record = "x"; }) == "r.yaml:10:7: " + in + "only one of 'record' and 'alert' must be set");
-  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].labels = {{"a-b", "x"}}; }) == "r.yaml:10:7: " + in + "invalid label name \"a-b\"");
-  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].annotations = {{"s", "x {{ foo }}"}}; }) ==
-        "r.yaml:10:7: " + in + "annotation \"s\": template: 1:6: function \"foo\" not defined");
+  CHECK(broken([](RuleSet& r) {
+          r.groups[0].rules[0].expr = "up ===";
+        }).starts_with("r.yaml:11:13: " + in + "could not parse expression: 1:"));
+  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].expr = ""; }) ==
+        "r.yaml:10:7: " + in + "field 'expr' must be set");
+  CHECK(broken([](RuleSet& r) { r.groups[0].rules[0].record = "x"; }) ==
+        "r.yaml:10:7: " + in + "only one of 'record' and 'alert' must be set");
+  CHECK(broken([](RuleSet& r) {
+          r.groups[0].rules[0].labels = {{"a-b", "x"}};
+        }) == "r.yaml:10:7: " + in + "invalid label name \"a-b\"");
+  CHECK(broken([](RuleSet& r) {
+          r.groups[0].rules[0].annotations = {{"s", "x {{ foo }}"}};
+        }) == "r.yaml:10:7: " + in + "annotation \"s\": template: 1:6: function \"foo\" not defined");
   CHECK(broken([](RuleSet& r) { r.groups[0].rules[1].record = "job up"; }) ==
         "r.yaml:6:7: group \"g\", rule 2, \"job up\": invalid recording rule name: job up");
   CHECK(broken([](RuleSet& r) { r.groups[0].rules[1].hold = Millis(1); }) ==
         "r.yaml:6:7: group \"g\", rule 2, \"job:up:sum\": invalid field 'for' in recording rule");
   CHECK(broken([](RuleSet& r) { r.groups.push_back(r.groups[0]); }) ==
         "r.yaml:5:3: group name \"g\" is repeated in the same file; first at r.yaml:5:3");
-  CHECK(broken([](RuleSet& r) { r.groups[0].interval = Millis(0); }) == "r.yaml:5:3: interval must be above zero");
+  CHECK(broken([](RuleSet& r) { r.groups[0].interval = Millis(0); }) ==
+        "r.yaml:5:3: interval must be above zero");
 
   CHECK(broken([](RuleSet& r) { r.slos[0].objective = "100"; }) ==
-        "r.yaml:20:5: slo \"availability\": objective \"100\" is not between 0 and 100, both excluded; write a percentage such as 99.9");
+        "r.yaml:20:5: slo \"availability\": objective \"100\" is not between 0 and 100, both excluded; write "
+        "a percentage such as 99.9");
   CHECK(broken([](RuleSet& r) { r.slos[0].error_query = "sum(rate(errors_total[5m]))"; }) ==
-        "r.yaml:22:9: slo \"availability\": error_query must contain {{.window}}, such as rate(requests_total[{{.window}}])");
-  CHECK(broken([](RuleSet& r) { r.slos[0].total_query = "sum(rate(x[{{.window}}])"; })
-            .starts_with("r.yaml:23:9: slo \"availability\": total_query (with the window 5m): 1:"));
+        "r.yaml:22:9: slo \"availability\": error_query must contain {{.window}}, such as "
+        "rate(requests_total[{{.window}}])");
+  CHECK(broken([](RuleSet& r) {
+          r.slos[0].total_query = "sum(rate(x[{{.window}}])";
+        }).starts_with("r.yaml:23:9: slo \"availability\": total_query (with the window 5m): 1:"));
   CHECK(broken([](RuleSet& r) { r.slos[0].objective = "90"; }) ==
-        "r.yaml:20:5: slo \"availability\": window \"page\" (1h/5m, factor 14.4): can never fire: factor x budget is 1.44 and an error "
+        "r.yaml:20:5: slo \"availability\": window \"page\" (1h/5m, factor 14.4): can never fire: factor x "
+        "budget is 1.44 and an error "
         "ratio never passes 1; a factor below 10 could fire");
-  CHECK(broken([](RuleSet& r) { r.slos.push_back(r.slos[0]); }) == "r.yaml:20:5: slo \"availability\": repeated for service \"fraud\"");
+  CHECK(broken([](RuleSet& r) { r.slos.push_back(r.slos[0]); }) ==
+        "r.yaml:20:5: slo \"availability\": repeated for service \"fraud\"");
 
-  CHECK(broken([](RuleSet& r) { r.drift[0].threshold = 0; }) == "r.yaml:40:5: drift rule \"psi\": threshold must be above zero");
-  CHECK(broken([](RuleSet& r) { r.drift[0].consecutive = 0; }) == "r.yaml:40:5: drift rule \"psi\": consecutive must be at least 1");
+  CHECK(broken([](RuleSet& r) { r.drift[0].threshold = 0; }) ==
+        "r.yaml:40:5: drift rule \"psi\": threshold must be above zero");
+  CHECK(broken([](RuleSet& r) { r.drift[0].consecutive = 0; }) ==
+        "r.yaml:40:5: drift rule \"psi\": consecutive must be at least 1");
 
-  CHECK(broken([](RuleSet& r) { r.route->routes.push_back(*r.route); r.route->routes[0].receiver = "nobody"; }) ==
-        "r.yaml:60:3: undefined receiver \"nobody\" used in route");
+  CHECK(broken([](RuleSet& r) {
+          r.route->routes.push_back(*r.route);
+          r.route->routes[0].receiver = "nobody";
+        }) == "r.yaml:60:3: undefined receiver \"nobody\" used in route");
   CHECK(broken([](RuleSet& r) { r.route->receiver = ""; }) == "r.yaml:60:3: the root route needs a receiver");
-  CHECK(broken([](RuleSet& r) { r.route.reset(); }) == "r.yaml:50:5: there are receivers but no route: nothing would be sent");
-  const std::string url = broken([](RuleSet& r) { r.receivers[0].webhooks[0].url = "ftp://u:pw@x/?k=hidden"; });
+  CHECK(broken([](RuleSet& r) { r.route.reset(); }) ==
+        "r.yaml:50:5: there are receivers but no route: nothing would be sent");
+  const std::string url =
+      broken([](RuleSet& r) { r.receivers[0].webhooks[0].url = "ftp://u:pw@x/?k=hidden"; });
   CHECK(url.starts_with("r.yaml:50:5: receiver \"hook\": url ftp://x/: "));
   CHECK(url.find("hidden") == std::string::npos);
   CHECK(url.find("pw") == std::string::npos);
@@ -130,7 +151,8 @@ TEST_CASE("rules keep their identity when they move, and twins are told apart", 
   const auto plan = [&](std::vector<RuleSpec> rules) {
     RuleSet set;
     set.groups = {group(std::move(rules))};
-    return make_plan(set, [](std::string_view) { return Status(); }, errors);
+    return make_plan(
+        set, [](std::string_view) { return Status(); }, errors);
   };
   const Plan p = plan({alert_rule("A", "x"), alert_rule("B", "x")});
   const Plan q = plan({alert_rule("B", "y"), alert_rule("A", "z")});

@@ -41,7 +41,9 @@ struct World {
   bool is_down = true;
   std::unique_ptr<Rig> rig;
   World() {
-    data.queries["down"] = [this](std::int64_t) -> Result<query::Vector> { return is_down ? one(down, 0) : query::Vector{}; };
+    data.queries["down"] = [this](std::int64_t) -> Result<query::Vector> {
+      return is_down ? one(down, 0) : query::Vector{};
+    };
   }
   Rig& start(const RuleSet& rules) {
     rig = std::make_unique<Rig>(data.sources(), store, clock);
@@ -77,7 +79,9 @@ TEST_CASE("a rule fires, is told, and its end is told", "[alerting][core]") {
   REQUIRE(rig.client.requests.size() == 1);
   const std::string body = rig.client.requests[0].body;
   CHECK(body.find("\"status\":\"firing\"") != std::string::npos);
-  CHECK(body.find("\"labels\":{\"alertname\":\"Down\",\"cluster\":\"eu\",\"job\":\"a\",\"severity\":\"page\"}") != std::string::npos);
+  CHECK(body.find(
+            "\"labels\":{\"alertname\":\"Down\",\"cluster\":\"eu\",\"job\":\"a\",\"severity\":\"page\"}") !=
+        std::string::npos);
   CHECK(body.find("\"summary\":\"a is 0\"") != std::string::npos);
   CHECK(body.find("\"generatorURL\":\"http://plumb/api/v1/query?query=down\"") != std::string::npos);
   w.is_down = false;
@@ -94,7 +98,8 @@ TEST_CASE("a rule fires, is told, and its end is told", "[alerting][core]") {
   REQUIRE(history);
   CHECK((*history)[0].change == Change::resolved);
 
-  const Labels alerts = Labels::of({{"__name__", "ALERTS"}, {"alertname", "Down"}, {"job", "a"}, {"severity", "page"}});
+  const Labels alerts =
+      Labels::of({{"__name__", "ALERTS"}, {"alertname", "Down"}, {"job", "a"}, {"severity", "page"}});
   const auto pending = samples_of(w.store, alerts.with("alertstate", "pending"));
   const auto firing = samples_of(w.store, alerts.with("alertstate", "firing"));
   REQUIRE(pending.size() == 3);  // 1, 1, stale
@@ -103,7 +108,8 @@ TEST_CASE("a rule fires, is told, and its end is told", "[alerting][core]") {
   CHECK(firing[0].t == pending[2].t);
   CHECK(firing[0].t - pending[0].t == 120'000);
   CHECK(model::is_stale(firing.back().v));
-  CHECK(samples_of(w.store, alerts.with("__name__", "ALERTS_FOR_STATE"))[0].v == static_cast<double>(pending[0].t / 1000));
+  CHECK(samples_of(w.store, alerts.with("__name__", "ALERTS_FOR_STATE"))[0].v ==
+        static_cast<double>(pending[0].t / 1000));
 }
 
 TEST_CASE("if the store does not take the result, nothing is told and nothing advances", "[alerting][core]") {
@@ -195,7 +201,8 @@ TEST_CASE("state survives a restart, and downtime does not count", "[alerting][c
 TEST_CASE("deliveries are retried with the same id, in order, also over a restart", "[alerting][core]") {
   World w;
   Rig& rig = w.start(rules_with(0s));
-  rig.client.answers = {fail(Code::io, "connection refused"), http::Response::empty(503), http::Response::empty(429).with("Retry-After", "40")};
+  rig.client.answers = {fail(Code::io, "connection refused"), http::Response::empty(503),
+                        http::Response::empty(429).with("Retry-After", "40")};
   rig.advance(60s);
   REQUIRE(rig.client.requests.size() == 3);
   const std::string id = header(rig.client.requests[0], "webhook-id");
@@ -204,7 +211,8 @@ TEST_CASE("deliveries are retried with the same id, in order, also over a restar
   CHECK(rig.core.view().outbox.at(0).attempts == 3);
   CHECK(w.keys(outbox_prefix) == 1);
   const auto before = rig.client.requests[0].body;
-  CHECK(rig.registry.render().find("plumbline_notifications_total{receiver=\"hook\",outcome=\"retried\"} 3") != std::string::npos);
+  CHECK(rig.registry.render().find(
+            "plumbline_notifications_total{receiver=\"hook\",outcome=\"retried\"} 3") != std::string::npos);
   w.clock.advance(1h);
   Rig& again = w.start(rules_with(0s));
   again.step();
@@ -214,7 +222,8 @@ TEST_CASE("deliveries are retried with the same id, in order, also over a restar
   CHECK(w.keys(outbox_prefix) == 0);
 }
 
-TEST_CASE("what a receiver refuses becomes a dead letter that can be read, without secrets", "[alerting][core]") {
+TEST_CASE("what a receiver refuses becomes a dead letter that can be read, without secrets",
+          "[alerting][core]") {
   World w;
   Rig& rig = w.start(rules_with(0s));
   rig.client.answers = {http::Response::empty(400)};
@@ -228,24 +237,30 @@ TEST_CASE("what a receiver refuses becomes a dead letter that can be read, witho
   CHECK(again.core.view().dead.size() == 1);
 }
 
-TEST_CASE("a query that fails keeps the alerts, duplicates and too many series are errors", "[alerting][core]") {
+TEST_CASE("a query that fails keeps the alerts, duplicates and too many series are errors",
+          "[alerting][core]") {
   World w;
   Rig& rig = w.start(rules_with(0s));
   rig.advance(60s);
   CHECK(rig.state() == "firing");
-  w.data.queries["down"] = [](std::int64_t) -> Result<query::Vector> { return fail(Code::execution, "boom"); };
+  w.data.queries["down"] = [](std::int64_t) -> Result<query::Vector> {
+    return fail(Code::execution, "boom");
+  };
   rig.advance(60s);
   CHECK(rig.state() == "firing");
   CHECK(rig.rule().last_error == "boom");
   w.data.queries["down"] = [](std::int64_t) -> Result<query::Vector> {
-    return query::Vector{{Labels::of({{"__name__", "x"}, {"job", "a"}}), 0, 1}, {Labels::of({{"__name__", "y"}, {"job", "a"}}), 0, 1}};
+    return query::Vector{{Labels::of({{"__name__", "x"}, {"job", "a"}}), 0, 1},
+                         {Labels::of({{"__name__", "y"}, {"job", "a"}}), 0, 1}};
   };
   rig.advance(60s);
-  CHECK(rig.rule().last_error.starts_with("vector contains metrics with the same labelset after applying alert labels"));
+  CHECK(rig.rule().last_error.starts_with(
+      "vector contains metrics with the same labelset after applying alert labels"));
   CHECK(rig.rule().health == Health::err);
 }
 
-TEST_CASE("recording rules write their series, see the rules above, and mark what vanished stale", "[alerting][core]") {
+TEST_CASE("recording rules write their series, see the rules above, and mark what vanished stale",
+          "[alerting][core]") {
   World w;
   RuleSet rules = rules_with(0s);
   RuleSpec record;
@@ -259,7 +274,9 @@ TEST_CASE("recording rules write their series, see the rules above, and mark wha
   rig.advance(60s);
   w.is_down = false;
   rig.advance(60s);
-  const auto samples = samples_of(w.store, Labels::of({{"__name__", "job:down:count"}, {"job", "a"}, {"kind", "recorded"}, {"team", "ml"}}));
+  const auto samples = samples_of(
+      w.store,
+      Labels::of({{"__name__", "job:down:count"}, {"job", "a"}, {"kind", "recorded"}, {"team", "ml"}}));
   REQUIRE(samples.size() == 2);
   CHECK(samples[0].v == 0);
   CHECK(model::is_stale(samples[1].v));
@@ -288,10 +305,17 @@ TEST_CASE("a reload keeps the alerts of unchanged rules and ends those of remove
   rig.advance(120s);
   REQUIRE(rig.client.requests.size() == 2);
   CHECK(rig.client.requests[1].body.find("\"status\":\"resolved\"") != std::string::npos);
-  CHECK(model::is_stale(samples_of(w.store, Labels::of({{"__name__", "ALERTS"}, {"alertname", "Down"}, {"alertstate", "firing"}, {"job", "a"}, {"severity", "page"}})).back().v));
+  CHECK(model::is_stale(samples_of(w.store, Labels::of({{"__name__", "ALERTS"},
+                                                        {"alertname", "Down"},
+                                                        {"alertstate", "firing"},
+                                                        {"job", "a"},
+                                                        {"severity", "page"}}))
+                            .back()
+                            .v));
 }
 
-TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing when data get scarce", "[alerting][core]") {
+TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing when data get scarce",
+          "[alerting][core]") {
   World w;
   RuleSet rules = rules_with(0s);
   rules.groups.clear();
@@ -326,7 +350,10 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
   verdict = query::Verdict::drifted;
   rig.advance(60s);
   REQUIRE(rig.client.requests.size() == 1);
-  CHECK(rig.client.requests[0].body.find("{\"alertname\":\"fraud-psi\",\"cluster\":\"eu\",\"feature\":\"age\",\"model\":\"fraud\",\"reference\":\"training\",\"severity\":\"ticket\",\"statistic\":\"psi\"}") != std::string::npos);
+  CHECK(rig.client.requests[0].body.find(
+            "{\"alertname\":\"fraud-psi\",\"cluster\":\"eu\",\"feature\":\"age\",\"model\":\"fraud\","
+            "\"reference\":\"training\",\"severity\":\"ticket\",\"statistic\":\"psi\"}") !=
+        std::string::npos);
   CHECK(rig.client.requests[0].body.find("\"summary\":\"age: 0.42\"") != std::string::npos);
   CHECK(rig.client.requests[0].body.find("\"reference_version\":\"training@2\"") != std::string::npos);
   verdict = query::Verdict::insufficient_data;
@@ -337,7 +364,12 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
   rig.advance(120s);
   CHECK(rig.state() == "inactive");
   CHECK(rig.client.requests.size() == 2);
-  const auto verdicts = samples_of(w.store, Labels::of({{"__name__", "plumbline_drift_verdict"}, {"feature", "age"}, {"model", "fraud"}, {"reference", "training"}, {"rule", "fraud-psi"}, {"statistic", "psi"}}));
+  const auto verdicts = samples_of(w.store, Labels::of({{"__name__", "plumbline_drift_verdict"},
+                                                        {"feature", "age"},
+                                                        {"model", "fraud"},
+                                                        {"reference", "training"},
+                                                        {"rule", "fraud-psi"},
+                                                        {"statistic", "psi"}}));
   REQUIRE(verdicts.size() == 6);
   CHECK(verdicts[0].v == 1);
   CHECK(verdicts[1].v == -1);
@@ -357,14 +389,20 @@ TEST_CASE("/api/v1/rules and /api/v1/alerts have Prometheus' shape and filters",
   const std::string at = view.units[0].rules[0].alerts.begin()->second.active_at_ms ? "" : "?";
   CHECK(at.empty());
   const std::string body = rules_response(view, get()).body;
-  CHECK(body.starts_with("{\"status\":\"success\",\"data\":{\"groups\":[{\"name\":\"g\",\"file\":\"r.yaml\",\"rules\":[{\"state\":\"pending\",\"name\":\"Down\","
-                         "\"query\":\"down\",\"duration\":60,\"keepFiringFor\":5,\"labels\":{\"severity\":\"page\"},"
-                         "\"annotations\":{\"summary\":\"{{ $labels.job }} is {{ $value }}\"},\"alerts\":[{\"labels\":{\"alertname\":\"Down\",\"job\":\"a\","
-                         "\"severity\":\"page\"},\"annotations\":{\"summary\":\"a is 0\"},\"state\":\"pending\",\"activeAt\":\""));
+  CHECK(body.starts_with(
+      "{\"status\":\"success\",\"data\":{\"groups\":[{\"name\":\"g\",\"file\":\"r.yaml\",\"rules\":[{"
+      "\"state\":\"pending\",\"name\":\"Down\","
+      "\"query\":\"down\",\"duration\":60,\"keepFiringFor\":5,\"labels\":{\"severity\":\"page\"},"
+      "\"annotations\":{\"summary\":\"{{ $labels.job }} is {{ $value "
+      "}}\"},\"alerts\":[{\"labels\":{\"alertname\":\"Down\",\"job\":\"a\","
+      "\"severity\":\"page\"},\"annotations\":{\"summary\":\"a is "
+      "0\"},\"state\":\"pending\",\"activeAt\":\""));
   CHECK(body.find("\"value\":\"0e+00\"}],\"health\":\"ok\",\"evaluationTime\":") != std::string::npos);
   CHECK(body.find("{\"name\":\"job:down:count\",\"query\":\"down\",\"health\":\"ok\",") != std::string::npos);
   CHECK(body.find("\"type\":\"recording\"}],\"interval\":60,\"limit\":0,") != std::string::npos);
-  const auto has = [&](http::Pairs query, std::string_view text) { return rules_response(view, get(std::move(query))).body.find(text) != std::string::npos; };
+  const auto has = [&](http::Pairs query, std::string_view text) {
+    return rules_response(view, get(std::move(query))).body.find(text) != std::string::npos;
+  };
   CHECK_FALSE(has({{"type", "record"}}, "\"Down\""));
   CHECK_FALSE(has({{"type", "alert"}}, "job:down:count"));
   CHECK(has({{"rule_name[]", "Down"}, {"rule_name[]", "x"}}, "\"Down\""));
@@ -373,5 +411,6 @@ TEST_CASE("/api/v1/rules and /api/v1/alerts have Prometheus' shape and filters",
   CHECK(has({{"file[]", "r.yaml"}}, "\"Down\""));
   CHECK(has({{"exclude_alerts", "true"}}, "\"alerts\":[]"));
   CHECK(rules_response(view, get({{"type", "x"}})).status == 400);
-  CHECK(alerts_response(view).body.find("\"alerts\":[{\"labels\":{\"alertname\":\"Down\"") != std::string::npos);
+  CHECK(alerts_response(view).body.find("\"alerts\":[{\"labels\":{\"alertname\":\"Down\"") !=
+        std::string::npos);
 }

@@ -50,7 +50,9 @@ std::vector<Breach> on(std::initializer_list<Labels> labels, double value = 1) {
 }
 std::string changes(const StepResult& result) {
   std::string out;
-  for (const Transition& t : result.transitions) out += std::string(out.empty() ? "" : " ") + std::string(name_of(t.change)) + "(" + std::string(t.alert.labels.get("job")) + ")";
+  for (const Transition& t : result.transitions)
+    out += std::string(out.empty() ? "" : " ") + std::string(name_of(t.change)) + "(" +
+           std::string(t.alert.labels.get("job")) + ")";
   return out;
 }
 
@@ -122,11 +124,13 @@ TEST_CASE("downtime does not count towards for and keep_firing_for", "[alerting]
   CHECK(alerts.at(a).active_at_ms == 1'000'000 + 3'540'000);
 }
 
-TEST_CASE("ALERTS and ALERTS_FOR_STATE follow the alert, with stale markers for what vanished", "[alerting][machine]") {
+TEST_CASE("ALERTS and ALERTS_FOR_STATE follow the alert, with stale markers for what vanished",
+          "[alerting][machine]") {
   const StepResult r = step({}, {Millis(60'000), Millis(0), 0}, on({a}), 90'500);
   const auto series = alert_series(r.alerts, 90'500);
   REQUIRE(series.size() == 2);
-  CHECK(series[0].labels == Labels::of({{"__name__", "ALERTS"}, {"alertname", "A"}, {"alertstate", "pending"}, {"job", "a"}}));
+  CHECK(series[0].labels ==
+        Labels::of({{"__name__", "ALERTS"}, {"alertname", "A"}, {"alertstate", "pending"}, {"job", "a"}}));
   CHECK(series[0].samples[0].v == 1);
   CHECK(series[1].labels.metric() == "ALERTS_FOR_STATE");
   CHECK(series[1].samples[0].v == 90);
@@ -174,7 +178,8 @@ query::DriftReport report(std::string feature, double value, query::Verdict verd
 
 }  // namespace
 
-TEST_CASE("a drift rule counts evaluations in a row, and insufficient data neither counts nor breaks the row", "[alerting][drift]") {
+TEST_CASE("a drift rule counts evaluations in a row, and insufficient data neither counts nor breaks the row",
+          "[alerting][drift]") {
   DriftSpec rule;
   rule.name = "psi";
   rule.model = "credit";
@@ -190,9 +195,16 @@ TEST_CASE("a drift rule counts evaluations in a row, and insufficient data neith
   CHECK(s.series[1].samples[0].v == -1);
   s = drift_step(rule, report("age", 0.5, query::Verdict::drifted), s.streaks, 180'000);
   REQUIRE(s.breaches.size() == 1);
-  CHECK(s.breaches[0].labels == Labels::of({{"feature", "age"}, {"model", "credit"}, {"reference", "training"}, {"statistic", "psi"}}));
+  CHECK(
+      s.breaches[0].labels ==
+      Labels::of({{"feature", "age"}, {"model", "credit"}, {"reference", "training"}, {"statistic", "psi"}}));
   CHECK(s.series.size() == 3);
-  CHECK(s.series[1].labels == Labels::of({{"__name__", "plumbline_drift_score"}, {"feature", "age"}, {"model", "credit"}, {"reference", "training"}, {"rule", "psi"}, {"statistic", "psi"}}));
+  CHECK(s.series[1].labels == Labels::of({{"__name__", "plumbline_drift_score"},
+                                          {"feature", "age"},
+                                          {"model", "credit"},
+                                          {"reference", "training"},
+                                          {"rule", "psi"},
+                                          {"statistic", "psi"}}));
   s = drift_step(rule, report("age", 0.1, query::Verdict::ok), s.streaks, 240'000);
   CHECK(s.streaks.empty());
 }

@@ -10,7 +10,8 @@ using model::Labels;
 
 namespace {
 
-RouteSpec route(std::string receiver, std::vector<std::string> matchers, std::vector<RouteSpec> children = {}, bool go_on = false) {
+RouteSpec route(std::string receiver, std::vector<std::string> matchers, std::vector<RouteSpec> children = {},
+                bool go_on = false) {
   RouteSpec out;
   out.receiver = std::move(receiver);
   out.matchers = std::move(matchers);
@@ -26,8 +27,13 @@ std::string receivers(const RouteTree& tree, const Labels& labels) {
   return out;
 }
 
-RoutedAlert alert(const std::string& name, std::int64_t starts, std::int64_t ends = 0, std::string instance = "1") {
-  return {Labels::of({{"alertname", name}, {"instance", instance}}), {{"summary", "s"}}, starts, ends, "http://g"};
+RoutedAlert alert(const std::string& name, std::int64_t starts, std::int64_t ends = 0,
+                  std::string instance = "1") {
+  return {Labels::of({{"alertname", name}, {"instance", instance}}),
+          {{"summary", "s"}},
+          starts,
+          ends,
+          "http://g"};
 }
 
 }  // namespace
@@ -51,10 +57,13 @@ TEST_CASE("matchers are read as Alertmanager reads them", "[alerting][routing]")
   CHECK_FALSE(parse_matchers("a=~\"(\""));
 }
 
-TEST_CASE("the route tree: first child wins unless it continues, the parent takes the rest", "[alerting][routing]") {
+TEST_CASE("the route tree: first child wins unless it continues, the parent takes the rest",
+          "[alerting][routing]") {
   std::vector<std::string> errors;
-  RouteSpec root = route("root", {}, {route("pager", {"severity=\"page\""}, {route("ml", {"team=~\"ml|ai\""})}),
-                                      route("audit", {"severity=~\".+\""}, {}, true), route("tickets", {"severity=\"ticket\""})});
+  RouteSpec root =
+      route("root", {},
+            {route("pager", {"severity=\"page\""}, {route("ml", {"team=~\"ml|ai\""})}),
+             route("audit", {"severity=~\".+\""}, {}, true), route("tickets", {"severity=\"ticket\""})});
   root.group_by = {"alertname"};
   const RouteTree tree = RouteTree::make(root, errors);
   REQUIRE(errors.empty());
@@ -65,7 +74,8 @@ TEST_CASE("the route tree: first child wins unless it continues, the parent take
   CHECK(receivers(tree, Labels::of({{"x", "y"}})) == "root");
   const std::size_t ml = tree.match(Labels::of({{"severity", "page"}, {"team", "ml"}}))[0];
   CHECK(tree.node(ml).group_by.contains("alertname"));
-  CHECK(group_key(tree.node(ml), Labels::of({{"alertname", "X"}, {"job", "y"}})) == "{}/{severity=\"page\"}/{team=~\"ml|ai\"}:{alertname=\"X\", job=\"y\"}");
+  CHECK(group_key(tree.node(ml), Labels::of({{"alertname", "X"}, {"job", "y"}})) ==
+        "{}/{severity=\"page\"}/{team=~\"ml|ai\"}:{alertname=\"X\", job=\"y\"}");
 }
 
 TEST_CASE("route errors name their place", "[alerting][routing]") {
@@ -92,7 +102,9 @@ TEST_CASE("groups wait, tell what is new, repeat, and tell the end", "[alerting]
   spec.group_interval = Millis(300'000);
   spec.repeat_interval = Millis(3'600'000);
   Grouping g(RouteTree::make(spec, errors));
-  const auto apply = [&](AlertEvent::Kind kind, const RoutedAlert& a, std::int64_t now) { g.install(g.apply({{kind, a}}, now)); };
+  const auto apply = [&](AlertEvent::Kind kind, const RoutedAlert& a, std::int64_t now) {
+    g.install(g.apply({{kind, a}}, now));
+  };
   const auto flush = [&](std::int64_t now) {
     const GroupChanges c = g.flush(now);
     g.install(c);
@@ -149,7 +161,8 @@ TEST_CASE("groups wait, tell what is new, repeat, and tell the end", "[alerting]
 }
 
 TEST_CASE("the webhook body is Alertmanager's version 4", "[alerting][webhook]") {
-  Notification n{"hook", "{}:{alertname=\"A\"}", Labels::of({{"alertname", "A"}}), {}, "first notification", true};
+  Notification n{"hook", "{}:{alertname=\"A\"}", Labels::of({{"alertname", "A"}}),
+                 {},     "first notification",   true};
   n.alerts.push_back(alert("A", 1'700'000'000'000));
   n.alerts.push_back(alert("A", 1'700'000'000'000, 1'700'000'060'500, "2"));
   WebhookSpec hook;
@@ -158,13 +171,23 @@ TEST_CASE("the webhook body is Alertmanager's version 4", "[alerting][webhook]")
   const std::string f1 = fingerprint(n.alerts[0].labels), f2 = fingerprint(n.alerts[1].labels);
   CHECK(*body ==
         "{\"receiver\":\"hook\",\"status\":\"firing\",\"alerts\":["
-        "{\"status\":\"firing\",\"labels\":{\"alertname\":\"A\",\"instance\":\"1\"},\"annotations\":{\"summary\":\"s\"},"
-        "\"startsAt\":\"2023-11-14T22:13:20.000Z\",\"endsAt\":\"0001-01-01T00:00:00Z\",\"generatorURL\":\"http://g\",\"fingerprint\":\"" + f1 + "\"},"
-        "{\"status\":\"resolved\",\"labels\":{\"alertname\":\"A\",\"instance\":\"2\"},\"annotations\":{\"summary\":\"s\"},"
-        "\"startsAt\":\"2023-11-14T22:13:20.000Z\",\"endsAt\":\"2023-11-14T22:14:20.500Z\",\"generatorURL\":\"http://g\",\"fingerprint\":\"" + f2 + "\"}],"
-        "\"groupLabels\":{\"alertname\":\"A\"},\"commonLabels\":{\"alertname\":\"A\"},\"commonAnnotations\":{\"summary\":\"s\"},"
-        "\"externalURL\":\"http://plumb\",\"version\":\"4\",\"groupKey\":\"{}:{alertname=\\\"A\\\"}\",\"truncatedAlerts\":0,"
-        "\"notification_reason\":\"first notification\",\"routeLabels\":{}}");
+        "{\"status\":\"firing\",\"labels\":{\"alertname\":\"A\",\"instance\":\"1\"},\"annotations\":{"
+        "\"summary\":\"s\"},"
+        "\"startsAt\":\"2023-11-14T22:13:20.000Z\",\"endsAt\":\"0001-01-01T00:00:00Z\",\"generatorURL\":"
+        "\"http://g\",\"fingerprint\":\"" +
+            f1 +
+            "\"},"
+            "{\"status\":\"resolved\",\"labels\":{\"alertname\":\"A\",\"instance\":\"2\"},\"annotations\":{"
+            "\"summary\":\"s\"},"
+            "\"startsAt\":\"2023-11-14T22:13:20.000Z\",\"endsAt\":\"2023-11-14T22:14:20.500Z\","
+            "\"generatorURL\":\"http://g\",\"fingerprint\":\"" +
+            f2 +
+            "\"}],"
+            "\"groupLabels\":{\"alertname\":\"A\"},\"commonLabels\":{\"alertname\":\"A\"},"
+            "\"commonAnnotations\":{\"summary\":\"s\"},"
+            "\"externalURL\":\"http://"
+            "plumb\",\"version\":\"4\",\"groupKey\":\"{}:{alertname=\\\"A\\\"}\",\"truncatedAlerts\":0,"
+            "\"notification_reason\":\"first notification\",\"routeLabels\":{}}");
   hook.max_alerts = 1;
   CHECK(webhook_body(n, hook, "")->find("\"truncatedAlerts\":1") != std::string::npos);
   hook.send_resolved = false;
@@ -189,7 +212,8 @@ TEST_CASE("a request carries a stable id and keeps the URL's secrets to itself",
   CHECK(headers["authorization"] == "Basic dXNlcjpwQHNz");
   CHECK(headers["x-team"] == "ml");
   CHECK(redacted_url(hook.url) == "http://hooks.example:8080/services/x");
-  CHECK(redacted("cannot reach /services/x?token=secret as user:p%40ss", hook.url) == "cannot reach /services/x... as ...");
+  CHECK(redacted("cannot reach /services/x?token=secret as user:p%40ss", hook.url) ==
+        "cannot reach /services/x... as ...");
 }
 
 TEST_CASE("what is retried, and for how long", "[alerting][outbox]") {
@@ -205,7 +229,8 @@ TEST_CASE("what is retried, and for how long", "[alerting][outbox]") {
   for (const int status : {200, 201, 204}) CHECK(kind(status) == Decision::Kind::delivered);
   for (const int status : {408, 425, 429, 500, 502, 503, 504}) CHECK(kind(status) == Decision::Kind::retry);
   for (const int status : {301, 302, 400, 401, 404, 410, 422}) CHECK(kind(status) == Decision::Kind::dead);
-  CHECK(decide(d, fail(Code::io, "refused"), policy, 1000, 0.5) == Decision{Decision::Kind::retry, 1500, "refused"});
+  CHECK(decide(d, fail(Code::io, "refused"), policy, 1000, 0.5) ==
+        Decision{Decision::Kind::retry, 1500, "refused"});
   d.attempts = 3;
   CHECK(decide(d, answer(500), policy, 1000, 0.5).next_ms == 1000 + 4000);
   d.attempts = 30;
@@ -215,12 +240,14 @@ TEST_CASE("what is retried, and for how long", "[alerting][outbox]") {
   CHECK(decide(d, answer(503, "99999"), policy, 1000, 0).next_ms == 1000 + 3'600'000);
   CHECK(decide(d, answer(503, "soon"), policy, 1000, 0).next_ms == 1000);
   d.attempts = 499;
-  CHECK(decide(d, answer(500), policy, 1000, 0).error == "the receiver answered 500; gave up after 500 attempts");
+  CHECK(decide(d, answer(500), policy, 1000, 0).error ==
+        "the receiver answered 500; gave up after 500 attempts");
   d.attempts = 1;
   CHECK(decide(d, answer(500), policy, 86'400'000, 0).error == "the receiver answered 500; gave up after 1d");
 }
 
-TEST_CASE("deliveries of one group keep their order, groups do not wait for each other", "[alerting][outbox]") {
+TEST_CASE("deliveries of one group keep their order, groups do not wait for each other",
+          "[alerting][outbox]") {
   Outbox box;
   const auto add = [&](std::uint64_t seq, std::string group) {
     Delivery d;

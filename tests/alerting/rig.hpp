@@ -49,8 +49,18 @@ inline std::string header(const http::ClientRequest& request, std::string_view n
 class Rig {
  public:
   explicit Rig(Sources sources, test::MemoryStore& store, test::ManualClock& clock)
-      : store_(store), clock_(clock), log_(make_null_log()),
-        core(Core::Needs{std::move(sources), [](std::string_view) { return Status(); }, store, store, client, clock, *log_, registry, {}, 7}) {}
+      : clock_(clock),
+        log_(make_null_log()),
+        core(Core::Needs{std::move(sources),
+                         [](std::string_view) { return Status(); },
+                         store,
+                         store,
+                         client,
+                         clock,
+                         *log_,
+                         registry,
+                         {},
+                         7}) {}
 
   // One turn of every thread.
   void step() {
@@ -75,7 +85,6 @@ class Rig {
   }
 
  private:
-  test::MemoryStore& store_;
   test::ManualClock& clock_;
   std::unique_ptr<Log> log_;
   View view_;
@@ -93,10 +102,11 @@ inline std::vector<model::Sample> samples_of(const test::MemoryStore& store, con
   for (const model::Label& l : labels) matchers.push_back(model::Matcher::equal(l.name, l.value));
   storage::SeriesQuery query;
   query.matchers = matchers;
-  const Status done = store.select(query, [&](const model::Labels& found, std::span<const model::Sample> samples) {
-    if (found == labels) out.assign(samples.begin(), samples.end());
-    return true;
-  });
+  const Status done =
+      store.select(query, [&](const model::Labels& found, std::span<const model::Sample> samples) {
+        if (found == labels) out.assign(samples.begin(), samples.end());
+        return true;
+      });
   if (!done) out.clear();
   return out;
 }
@@ -111,7 +121,8 @@ inline RouteSpec simple_route(std::string receiver, Millis wait, Millis interval
   return route;
 }
 
-inline ReceiverSpec simple_receiver(std::string name, std::string url = "http://127.0.0.1:9/hook?token=secret") {
+inline ReceiverSpec simple_receiver(std::string name,
+                                    std::string url = "http://127.0.0.1:9/hook?token=secret") {
   ReceiverSpec receiver;
   receiver.name = std::move(name);
   WebhookSpec hook;
@@ -120,6 +131,8 @@ inline ReceiverSpec simple_receiver(std::string name, std::string url = "http://
   return receiver;
 }
 
-inline query::Vector one(model::Labels labels, double v) { return {{std::move(labels), 0, v}}; }
+inline query::Vector one(model::Labels labels, double v) {
+  return {{std::move(labels), 0, v}};
+}
 
 }  // namespace plumbline::alerting

@@ -2,15 +2,10 @@
 //
 //   series every 1m                      promtool's notation: 1x3 (four ones), 0+10x4, _ and stale
 //     up{job="a"} 1x3 0x10
-//   alert Down expr up == 0              then indented: for, keep_firing_for, label NAME VALUE, annotation NAME VALUE
-//   record job:up:sum expr sum by (job) (up)
-//   limit 5
-//   restart at 6m
-//   at 5m expect pending|firing {alertname="Down", job="a"} [VALUE]
-//   at 5m expect no alert
-//   at 5m expect annotation NAME TEXT
-//   at 5m expect series {__name__="x"} VALUE|stale|none
-//   at 5m expect health ok|err [TEXT]
+//   alert Down expr up == 0              then indented: for, keep_firing_for, label NAME VALUE, annotation
+//   NAME VALUE record job:up:sum expr sum by (job) (up) limit 5 restart at 6m at 5m expect pending|firing
+//   {alertname="Down", job="a"} [VALUE] at 5m expect no alert at 5m expect annotation NAME TEXT at 5m expect
+//   series {__name__="x"} VALUE|stale|none at 5m expect health ok|err [TEXT]
 // The group is evaluated once a minute; times count from the first sample.
 #include <catch2/catch.hpp>
 
@@ -28,7 +23,9 @@ using model::Labels;
 
 namespace {
 
-[[noreturn]] void bad(const std::string& line) { throw std::runtime_error("bad script line: " + line); }
+[[noreturn]] void bad(const std::string& line) {
+  throw std::runtime_error("bad script line: " + line);
+}
 
 std::int64_t duration(const std::string& text) {
   const auto ms = parse_duration_ms(text);
@@ -122,11 +119,16 @@ void run(const std::string& path) {
       if (group.rules.empty()) bad(line);
       RuleSpec& rule = group.rules.back();
       std::string rest;
-      if (first == "for") rule.hold = Millis(duration(second));
-      else if (first == "keep_firing_for") rule.keep_firing_for = Millis(duration(second));
-      else if (std::getline(words, rest); first == "label") rule.labels.emplace_back(second, trim(rest));
-      else if (first == "annotation") rule.annotations.emplace_back(second, trim(rest));
-      else bad(line);
+      if (first == "for")
+        rule.hold = Millis(duration(second));
+      else if (first == "keep_firing_for")
+        rule.keep_firing_for = Millis(duration(second));
+      else if (std::getline(words, rest); first == "label")
+        rule.labels.emplace_back(second, trim(rest));
+      else if (first == "annotation")
+        rule.annotations.emplace_back(second, trim(rest));
+      else
+        bad(line);
     } else {
       in_series = first == "series";
       if (in_series) {
@@ -196,7 +198,8 @@ void run(const std::string& path) {
     } else if (what == "pending" || what == "firing") {
       const Labels labels = labels_of(left);
       left = trim(left);
-      const auto it = std::find_if(alerts.begin(), alerts.end(), [&](const Alert& a) { return a.labels == labels; });
+      const auto it =
+          std::find_if(alerts.begin(), alerts.end(), [&](const Alert& a) { return a.labels == labels; });
       REQUIRE(it != alerts.end());
       CHECK(name_of(it->state) == what);
       if (!left.empty()) CHECK(format_number(it->value) == std::string(left));

@@ -89,4 +89,6 @@ TEST_CASE("the service evaluates, delivers, reloads and stops", "[alerting][serv
   d.service.stop();
 }
 
-TEST_CASE("a service that never started stops quietly", "[alerting][service]") { Daemon d; }
+TEST_CASE("a service that never started stops quietly", "[alerting][service]") {
+  Daemon d;
+}

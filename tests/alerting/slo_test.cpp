@@ -24,7 +24,8 @@ TEST_CASE("budgets are decimals, not differences of floats", "[alerting][slo]") 
   CHECK_FALSE(parse_objective("90")->can_fire(10));
   CHECK(parse_objective("90")->can_fire(9.99));
   CHECK(parse_objective("99.9")->can_fire(14.4));
-  for (const char* bad : {"", "0", "100", "101", "-1", "99,9", "abc", "99.9.9", "0.0", "99.99999999999999", "%"}) {
+  for (const char* bad :
+       {"", "0", "100", "101", "-1", "99,9", "abc", "99.9.9", "0.0", "99.99999999999999", "%"}) {
     INFO(bad);
     CHECK(parse_objective(bad).error().code == Code::invalid_input);
   }
@@ -67,7 +68,8 @@ TEST_CASE("no events burn nothing, a missing error series is no error", "[alerti
 
 TEST_CASE("a severity burns when any of its pairs burns in both windows, strictly above", "[alerting][slo]") {
   const Budget budget = *parse_objective("99");
-  const std::vector<BurnWindow> windows{{"page", 1h, 5min, 10}, {"page", 6h, 30min, 5}, {"ticket", 72h, 6h, 1}};
+  const std::vector<BurnWindow> windows{
+      {"page", 1h, 5min, 10}, {"page", 6h, 30min, 5}, {"ticket", 72h, 6h, 1}};
   const auto burns = [&](double h1, double m5, double h6, double m30) {
     Burns out;
     out[1h] = {h1, h1 / 0.01};
@@ -95,7 +97,8 @@ class SloWorld {
  public:
   static constexpr std::int64_t scrape_s = 15;
 
-  SloWorld(std::int64_t seconds, std::vector<Incident> incidents, bool always_errors = true) : clock(zero), engine(store, clock, {}) {
+  SloWorld(std::int64_t seconds, std::vector<Incident> incidents, bool always_errors = true)
+      : clock(zero), engine(store, clock, {}) {
     storage::WriteBatch batch;
     batch.series.resize(2);
     batch.series[0].labels = Labels::of({{"__name__", "requests_total"}});
@@ -181,8 +184,8 @@ TEST_CASE("burn alerts fire and resolve when the closed form says", "[alerting][
     Rig rig(w.sources, w.store, w.clock);
     REQUIRE(rig.core.start(w.rules(row.objective, {row.window})));
     const auto [fired, resolved] = w.observe(rig, begin, end + 1500);
-    INFO("E=" << row.share << " k=" << row.window.factor << " expected detect " << detect << " reset " << reset << ", seen " << fired << " and "
-              << resolved - static_cast<double>(row.duration_s));
+    INFO("E=" << row.share << " k=" << row.window.factor << " expected detect " << detect << " reset "
+              << reset << ", seen " << fired << " and " << resolved - static_cast<double>(row.duration_s));
     if (row.share <= threshold) {
       CHECK(fired == -1);
       continue;
@@ -196,7 +199,8 @@ TEST_CASE("burn alerts fire and resolve when the closed form says", "[alerting][
   }
 }
 
-TEST_CASE("pairs of one severity are one alert: the first detects, the last resets", "[alerting][slo][engine]") {
+TEST_CASE("pairs of one severity are one alert: the first detects, the last resets",
+          "[alerting][slo][engine]") {
   const std::int64_t begin = 6 * 3600 + 600, end = begin + 7200;
   SloWorld w(end + 3600, {{0.10, begin, end}});
   Rig rig(w.sources, w.store, w.clock);
@@ -209,20 +213,24 @@ TEST_CASE("pairs of one severity are one alert: the first detects, the last rese
   CHECK(resolved == Approx(7200 + 1692).margin(50));  // 28.2 m: the 30m window
   REQUIRE(rig.client.requests.size() == 2);
   const std::string& body = rig.client.requests[0].body;
-  CHECK(body.find("\"labels\":{\"alertname\":\"availability\",\"long_window\":\"1h\",\"service\":\"fraud\",\"severity\":\"page\",\"slo\":\"availability\"}") != std::string::npos);
+  CHECK(body.find("\"labels\":{\"alertname\":\"availability\",\"long_window\":\"1h\",\"service\":\"fraud\","
+                  "\"severity\":\"page\",\"slo\":\"availability\"}") != std::string::npos);
   CHECK(body.find("\"budget_consumed\":\"") != std::string::npos);
   CHECK(rig.client.requests[1].body.find("\"status\":\"resolved\"") != std::string::npos);
 
   const auto labels = Labels::of({{"slo", "availability"}, {"service", "fraud"}});
-  const auto ratio = samples_of(w.store, labels.with("__name__", "plumbline_slo_error_ratio").with("window", "5m"));
+  const auto ratio =
+      samples_of(w.store, labels.with("__name__", "plumbline_slo_error_ratio").with("window", "5m"));
   REQUIRE(!ratio.empty());
   double highest = 0;
   for (const auto& s : ratio)
     if (!std::isnan(s.v)) highest = std::max(highest, s.v);
   CHECK(highest == Approx(0.10).epsilon(1e-9));
   CHECK(samples_of(w.store, labels.with("__name__", "plumbline_slo_objective"))[0].v == 0.999);
-  CHECK(!samples_of(w.store, labels.with("__name__", "plumbline_slo_burn_rate").with("window", "6h")).empty());
-  const auto remaining = samples_of(w.store, labels.with("__name__", "plumbline_slo_error_budget_remaining_ratio"));
+  CHECK(
+      !samples_of(w.store, labels.with("__name__", "plumbline_slo_burn_rate").with("window", "6h")).empty());
+  const auto remaining =
+      samples_of(w.store, labels.with("__name__", "plumbline_slo_error_budget_remaining_ratio"));
   REQUIRE(!remaining.empty());
   CHECK(remaining.back().v < 0);
   const std::string slos = slos_response(rig.core.view()).body;
@@ -230,7 +238,8 @@ TEST_CASE("pairs of one severity are one alert: the first detects, the last rese
   CHECK(slos.find("\"health\":\"ok\"") != std::string::npos);
 }
 
-TEST_CASE("a counter that never counted an error is no missing data, and no traffic is no burn", "[alerting][slo][engine]") {
+TEST_CASE("a counter that never counted an error is no missing data, and no traffic is no burn",
+          "[alerting][slo][engine]") {
   SloWorld w(7200, {}, false);
   Rig rig(w.sources, w.store, w.clock);
   REQUIRE(rig.core.start(w.rules("99.9", {{"page", 1h, 5min, 14.4}})));
@@ -238,13 +247,15 @@ TEST_CASE("a counter that never counted an error is no missing data, and no traf
   w.clock.advance(1h);
   rig.step();
   const auto labels = Labels::of({{"slo", "availability"}, {"service", "fraud"}});
-  const auto burn = samples_of(w.store, labels.with("__name__", "plumbline_slo_burn_rate").with("window", "1h"));
+  const auto burn =
+      samples_of(w.store, labels.with("__name__", "plumbline_slo_burn_rate").with("window", "1h"));
   REQUIRE(!burn.empty());
   CHECK(burn.back().v == 0);
   CHECK(rig.rule().health == Health::ok);
   w.clock.advance(3h);  // long after the last request
   rig.step();
-  const auto after = samples_of(w.store, labels.with("__name__", "plumbline_slo_burn_rate").with("window", "1h"));
+  const auto after =
+      samples_of(w.store, labels.with("__name__", "plumbline_slo_burn_rate").with("window", "1h"));
   CHECK(model::is_stale(after.back().v));
   CHECK(rig.rule().health == Health::ok);
   CHECK(rig.state() == "inactive");
@@ -254,7 +265,9 @@ TEST_CASE("an SLO query with several series says what to do", "[alerting][slo]")
   test::MemoryStore store;
   test::ManualClock clock;
   FakeData data;
-  data.queries["e[5m]"] = [](std::int64_t) -> Result<query::Vector> { return query::Vector{{Labels(), 0, 1}, {Labels::of({{"a", "b"}}), 0, 1}}; };
+  data.queries["e[5m]"] = [](std::int64_t) -> Result<query::Vector> {
+    return query::Vector{{Labels(), 0, 1}, {Labels::of({{"a", "b"}}), 0, 1}};
+  };
   RuleSet rules;
   SloSpec slo;
   slo.name = slo.service = "s";

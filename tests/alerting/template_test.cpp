@@ -8,7 +8,8 @@ using namespace plumbline::alerting;
 namespace {
 
 std::string expand(const std::string& text, double value = 0) {
-  const model::Labels labels = model::Labels::of({{"instance", "db-1.example.org:9100"}, {"job", "node"}, {"mode", "a b"}});
+  const model::Labels labels =
+      model::Labels::of({{"instance", "db-1.example.org:9100"}, {"job", "node"}, {"mode", "a b"}});
   const StringPairs external{{"cluster", "eu"}};
   const auto parsed = Template::parse(text);
   if (!parsed) return "parse: " + parsed.error().message;
@@ -31,7 +32,8 @@ TEST_CASE("templates print labels, values and pipes as Go does", "[alerting][tem
       {"{{ $labels.absent }}|", 0, "|"},
       {"{{ $labels }}", 0, "map[instance:db-1.example.org:9100 job:node mode:a b]"},
       {"{{ $externalLabels.cluster }}", 0, "eu"},
-      {"{{ $externalURL }} {{ externalURL }} {{ pathPrefix }}", 0, "http://plumb.example/x http://plumb.example/x /x"},
+      {"{{ $externalURL }} {{ externalURL }} {{ pathPrefix }}", 0,
+       "http://plumb.example/x http://plumb.example/x /x"},
       {"{{ $value }}", 0.95, "0.95"},
       {"{{ $value }}", 1000000, "1e+06"},
       {"{{ $value }}", 123456, "123456"},
@@ -49,9 +51,11 @@ TEST_CASE("templates print labels, values and pipes as Go does", "[alerting][tem
       {"{{ $value | printf \"%.1f\" }}", 12.34, "12.3"},
       {"{{ printf \"%s/%s\" $labels.job $labels.mode }}", 0, "node/a b"},
       {"{{ printf \"%d\" $value }}", 3, "%!d(float64=3)"},
-      {"{{ printf \"%q %v %5.1f|%-4s|\" $labels.job $value $value \"x\" }}", 1.25, "\"node\" 1.25   1.2|x   |"},
+      {"{{ printf \"%q %v %5.1f|%-4s|\" $labels.job $value $value \"x\" }}", 1.25,
+       "\"node\" 1.25   1.2|x   |"},
       {"{{ $labels.job | toUpper }} {{ \"ABC\" | toLower }} {{ title \"ab cd\" }}", 0, "NODE abc Ab Cd"},
-      {"{{ $labels.instance | stripPort }} {{ $labels.instance | stripDomain }}", 0, "db-1.example.org db-1:9100"},
+      {"{{ $labels.instance | stripPort }} {{ $labels.instance | stripDomain }}", 0,
+       "db-1.example.org db-1:9100"},
       {"{{ reReplaceAll \"(.*):(.*)\" \"$2-${1}\" $labels.instance }}", 0, "9100-db-1.example.org"},
       {"{{ $labels.instance | reReplaceAll \"\\\\..*\" \"\" }}", 0, "db-1"},
       {"{{ if match \"^db\" $labels.instance }}db{{ else }}other{{ end }}", 0, "db"},
