@@ -121,8 +121,7 @@ Status KvStore::replay() {
       const series::EntryPtr entry = series_->entry(s.id);
       if (!entry)
         return fail(Code::corrupt, "it names series " + std::to_string(s.id) + ", which the series index lacks");
-      entry->touched = sequence;
-      series_->append(entry, s.samples);
+      series_->replay(entry, s.samples, sequence);
       samples += s.samples.size();
     }
     for (const model::StreamRows& stream : record.events) rows += stream.rows.size();

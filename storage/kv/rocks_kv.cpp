@@ -1,5 +1,6 @@
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 
 #include <rocksdb/cache.h>
@@ -10,6 +11,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "daemon/base/check.hpp"
+#include "daemon/base/mutex.hpp"
 #include "storage/kv/batch_impl.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
@@ -82,6 +84,7 @@ class RocksKv final : public Kv {
   Status write(Batch batch, Sync sync) override {
     if (batch.empty()) return {};
     PLUMBLINE_CHECK_OK(open_still());
+    PLUMBLINE_CHECK_OK(not_paused());
     rocksdb::WriteBatch out(batch.bytes() + 64);
     ByteReader ops(batch.impl_->ops.str());
     while (!ops.done()) {
@@ -195,7 +198,27 @@ class RocksKv final : public Kv {
   Status written(const rocksdb::Status& status) {
     if (status.ok()) return {};
     write_failures_.add();
-    return fail(write_error(status));
+    Error error = write_error(status);
+    if (error.code == Code::unavailable) {
+      Lock lock(pause_mutex_);
+      pause_error_ = error;
+      pause_until_ = std::chrono::steady_clock::now() + pause;
+      pausing_ = true;
+    }
+    return fail(std::move(error));
+  }
+
+  // Senders that try again at once held RocksDB's mutex so much that its recovery thread did not get it for a minute, on a
+  // busy machine. For a moment after a failure the answer is known without asking.
+  Status not_paused() {
+    if (!pausing_.load(std::memory_order_relaxed)) return {};
+    Lock lock(pause_mutex_);
+    if (std::chrono::steady_clock::now() < pause_until_) {
+      write_failures_.add();
+      return fail(pause_error_);
+    }
+    pausing_ = false;
+    return {};
   }
 
   // RocksDB makes the last folder of the path only.
@@ -233,6 +256,12 @@ class RocksKv final : public Kv {
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
   std::atomic<bool> closed_{false};
+
+  static constexpr std::chrono::milliseconds pause{50};
+  std::atomic<bool> pausing_{false};
+  Mutex pause_mutex_;
+  Error pause_error_ PLUMBLINE_GUARDED_BY(pause_mutex_);
+  std::chrono::steady_clock::time_point pause_until_ PLUMBLINE_GUARDED_BY(pause_mutex_);
 };
 
 Result<std::unique_ptr<Kv>> Kv::open(Options options, Log& log, Registry& registry) {

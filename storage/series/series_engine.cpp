@@ -68,11 +68,7 @@ Result<std::vector<EntryPtr>> SeriesEngine::resolve(std::vector<SeriesSamples>& 
   std::vector<EntryPtr> entries;
   index_.find(keys, entries);
 
-  std::shared_ptr<Head> active;
-  {
-    Lock lock(mutex_);
-    active = active_;
-  }
+  const std::shared_ptr<Head> active = this->active();
   const std::uint64_t number = active->seal_number();
   std::uint64_t fresh = 0;
   for (const EntryPtr& e : entries)
@@ -104,26 +100,34 @@ void SeriesEngine::define(const std::vector<EntryPtr>& entries, std::uint64_t se
 }
 
 void SeriesEngine::append(const std::vector<EntryPtr>& entries, const std::vector<SeriesSamples>& series) {
+  if (entries.empty()) return;
+  const std::shared_ptr<Head> head = active();  // once per request: no swap happens under the caller's lock
+  std::int64_t min = series.front().samples.front().t;
+  std::int64_t max = min;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!entries[i]->persisted.load(std::memory_order_relaxed))
       entries[i]->persisted.store(true, std::memory_order_release);
-    append(entries[i], series[i].samples);
+    head->append(entries[i], series[i].samples);
+    for (const Sample& s : series[i].samples) {
+      min = std::min(min, s.t);
+      max = std::max(max, s.t);
+    }
   }
+  saw(min);
+  saw(max);
 }
 
-void SeriesEngine::append(const EntryPtr& entry, const std::vector<Sample>& samples) {
-  if (samples.empty()) return;
-  std::shared_ptr<Head> active;
-  {
-    Lock lock(mutex_);
-    active = active_;
-  }
-  active->append(entry, samples);
-  entry->active_in.store(active->seal_number(), std::memory_order_relaxed);
-  const auto [low, high] = std::minmax_element(samples.begin(), samples.end(),
-                                               [](const Sample& a, const Sample& b) { return a.t < b.t; });
-  saw(low->t);
-  saw(high->t);
+void SeriesEngine::replay(const EntryPtr& entry, const std::vector<Sample>& samples, std::uint64_t sequence) {
+  entry->touched = sequence;
+  const std::shared_ptr<Head> head = active();
+  head->append(entry, samples);
+  entry->active_in.store(head->seal_number(), std::memory_order_relaxed);
+  for (const Sample& s : samples) saw(s.t);
+}
+
+std::shared_ptr<Head> SeriesEngine::active() const {
+  Lock lock(mutex_);
+  return active_;
 }
 
 void SeriesEngine::saw(std::int64_t t) {

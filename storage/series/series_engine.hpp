@@ -38,9 +38,11 @@ class SeriesEngine {
   Result<std::vector<EntryPtr>> resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max);
   // Adds the definitions of entries that no earlier batch has made durable, and marks all as named by `sequence`.
   void define(const std::vector<EntryPtr>& entries, std::uint64_t sequence, kv::Batch& out) const;
+  // Every element has at least one sample.
   void append(const std::vector<EntryPtr>& entries, const std::vector<SeriesSamples>& series);
   EntryPtr entry(std::uint32_t id) const { return index_.entry(id); }
-  void append(const EntryPtr& entry, const std::vector<Sample>& samples);
+  // From the journal at start.
+  void replay(const EntryPtr& entry, const std::vector<Sample>& samples, std::uint64_t sequence);
 
   std::uint64_t head_bytes() const;
   std::uint64_t head_samples() const;
@@ -67,6 +69,7 @@ class SeriesEngine {
                                                 TimeRange range) const;
 
  private:
+  std::shared_ptr<Head> active() const;
   Heads heads() const;
   Roaring candidates(const std::vector<Matchers>& selectors) const;
   // Those of `ids` that have a sample in range.

@@ -35,10 +35,11 @@ int cost(const Matcher& m) {
 }  // namespace
 
 const EntryPtr* SeriesIndex::find_locked(std::uint64_t fingerprint, const Labels& labels) const {
-  const auto [first, last] = by_hash_.equal_range(fingerprint);
-  for (auto it = first; it != last; ++it)
-    if (it->second->labels == labels) return &it->second;
-  return nullptr;
+  // Two label sets with one hash are rare and real: every hit compares the labels.
+  const std::vector<EntryPtr>& entries = by_id_;
+  const std::uint32_t id =
+      by_hash_.find(fingerprint, [&](std::uint32_t candidate) { return entries[candidate]->labels == labels; });
+  return id == IdTable::none ? nullptr : &by_id_[id];
 }
 
 void SeriesIndex::find(const std::vector<SeriesKey>& keys, std::vector<EntryPtr>& out) const {
@@ -48,7 +49,7 @@ void SeriesIndex::find(const std::vector<SeriesKey>& keys, std::vector<EntryPtr>
     if (const EntryPtr* found = find_locked(keys[i].fingerprint, *keys[i].labels)) out[i] = *found;
 }
 
-void SeriesIndex::insert_locked(EntryPtr entry) {
+void SeriesIndex::insert_locked(const EntryPtr& entry) {
   if (by_id_.size() <= entry->id) by_id_.resize(entry->id + 1);
   by_id_[entry->id] = entry;
   all_.add(entry->id);
@@ -60,8 +61,7 @@ void SeriesIndex::insert_locked(EntryPtr entry) {
     value->second.add(entry->id);
   }
   if (entry->id >= next_id_) next_id_ = entry->id + 1;
-  const std::uint64_t fingerprint = entry->fingerprint;
-  by_hash_.emplace(fingerprint, std::move(entry));
+  by_hash_.add(entry->fingerprint, entry->id);
 }
 
 EntryPtr SeriesIndex::add(std::uint64_t fingerprint, Labels labels) {
@@ -80,7 +80,7 @@ Status SeriesIndex::restore(std::uint32_t id, Labels labels) {
   const std::uint64_t fingerprint = labels.fingerprint();
   auto entry = std::make_shared<SeriesEntry>(id, fingerprint, std::move(labels));
   entry->persisted = true;
-  insert_locked(std::move(entry));
+  insert_locked(entry);
   return {};
 }
 
@@ -125,12 +125,7 @@ void SeriesIndex::remove(const Roaring& ids) {
     const EntryPtr entry = std::move(by_id_[id]);
     by_id_[id] = nullptr;
     all_.remove(id);
-    const auto [first, last] = by_hash_.equal_range(entry->fingerprint);
-    for (auto it = first; it != last; ++it)
-      if (it->second == entry) {
-        by_hash_.erase(it);
-        break;
-      }
+    by_hash_.remove(entry->fingerprint, id);
     for (const model::Label& l : entry->labels) {
       const auto name = postings_.find(l.name);
       const auto value = name->second.find(l.value);

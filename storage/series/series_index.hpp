@@ -6,13 +6,13 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include <roaring/roaring.hh>
 
 #include "daemon/base/mutex.hpp"
 #include "storage/model/matcher.hpp"
+#include "storage/series/id_table.hpp"
 #include "storage/series/series_entry.hpp"
 
 namespace plumbline::storage::series {
@@ -51,14 +51,13 @@ class SeriesIndex {
 
   const EntryPtr* find_locked(std::uint64_t fingerprint, const model::Labels& labels) const
       PLUMBLINE_REQUIRES_SHARED(mutex_);
-  void insert_locked(EntryPtr entry) PLUMBLINE_REQUIRES(mutex_);
+  void insert_locked(const EntryPtr& entry) PLUMBLINE_REQUIRES(mutex_);
   Roaring matching(const Values& values, const model::Matcher& matcher) const PLUMBLINE_REQUIRES_SHARED(mutex_);
   void narrow(Roaring& ids, const model::Matcher& matcher) const PLUMBLINE_REQUIRES_SHARED(mutex_);
 
   mutable SharedMutex mutex_;
   std::vector<EntryPtr> by_id_ PLUMBLINE_GUARDED_BY(mutex_);
-  // Two label sets with one hash are rare and real: a multimap, and every hit compares the labels.
-  std::unordered_multimap<std::uint64_t, EntryPtr> by_hash_ PLUMBLINE_GUARDED_BY(mutex_);
+  IdTable by_hash_ PLUMBLINE_GUARDED_BY(mutex_);
   std::map<std::string, Values, std::less<>> postings_ PLUMBLINE_GUARDED_BY(mutex_);
   Roaring all_ PLUMBLINE_GUARDED_BY(mutex_);
   std::uint32_t next_id_ PLUMBLINE_GUARDED_BY(mutex_) = 0;

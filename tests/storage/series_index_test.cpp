@@ -91,3 +91,29 @@ TEST_CASE("two label sets with one hash are two series") {
   CHECK(found[1] == second);
   CHECK(index.add(7, a)->id == 2);  // an id is never given twice
 }
+
+TEST_CASE("the id table agrees with a multimap through growth, collisions and removals") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  storage::series::IdTable table;
+  std::map<std::uint32_t, std::uint64_t> all;
+  std::uint32_t next = 0;
+  for (int step = 0; step < 20000; ++step) {
+    // Few distinct high bits: long runs of neighbours, and equal fingerprints.
+    const std::uint64_t fingerprint = (random() % 40) << 58 | random() % 50;
+    if (random() % 5 < (step / 4000 % 2 == 0 ? 3u : 2u)) {
+      table.add(fingerprint, next);
+      all[next++] = fingerprint;
+    } else if (!all.empty()) {
+      const auto victim = std::next(all.begin(), static_cast<std::ptrdiff_t>(random() % std::min<std::size_t>(all.size(), 50)));
+      table.remove(victim->second, victim->first);
+      all.erase(victim);
+    }
+    if (step % 100 == 0)
+      for (const auto& [id, print] : all)
+        REQUIRE(table.find(print, [wanted = id](std::uint32_t found) { return found == wanted; }) == id);
+    REQUIRE(table.find(fingerprint, [&](std::uint32_t found) { return all.count(found) == 0; }) ==
+            storage::series::IdTable::none);
+  }
+}
