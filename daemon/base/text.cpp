@@ -90,8 +90,8 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
 
 Result<std::int64_t> parse_duration_ms(std::string_view text) {
-  const auto bad = [&] {
-    return fail(Code::invalid_input, fmt::format("not a valid duration string: \"{}\"", text.substr(0, 64)));
+  const auto bad = [whole = text.substr(0, 64)] {
+    return fail(Code::invalid_input, fmt::format("not a valid duration string: \"{}\"", whole));
   };
   if (text.empty()) return fail(Code::invalid_input, "empty duration string");
   if (text == "0") return 0;

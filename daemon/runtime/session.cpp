@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "daemon/base/text.hpp"
 #include "daemon/runtime/chunks.hpp"
 
 namespace plumbline::runtime {
@@ -194,7 +195,8 @@ asio::awaitable<Session::Step> Session::read_body(std::size_t body_max) {
 
 asio::awaitable<bool> Session::answer_unrouted(std::string allowed) {
   const bool unknown = allowed.empty();
-  refusal_ = unknown ? Refusal{404, "unknown_path", "there is nothing at this path"}
+  refusal_ = unknown ? Refusal{404, "unknown_path",
+                               "there is nothing at " + json_quote(head_.target.substr(0, 100)) + "; GET / lists the paths"}
                      : Refusal{405, "wrong_method", head_.method + " is not for this path; it takes " + allowed};
   const bool short_body = !head_.chunked && !head_.expects_continue && head_.content_length.value_or(0) <= discard_bytes_max;
   const Refusal shown = refusal_;

@@ -291,8 +291,8 @@ Result<Scalars> Evaluator::scalar_call(const Call& c, const Grid& grid) {
   switch (fn) {
     case Fn::pi: return same(std::numbers::pi);
     case Fn::start: return same(static_cast<double>(query.start) / 1000);
-    case Fn::end: return same(static_cast<double>(query.last()) / 1000);
-    case Fn::range: return same(static_cast<double>(query.last() - query.start) / 1000);
+    case Fn::end: return same(static_cast<double>(context_.end) / 1000);
+    case Fn::range: return same(static_cast<double>(context_.end - query.start) / 1000);
     case Fn::step: return same(context_.instant ? 0 : static_cast<double>(query.step) / 1000);
     case Fn::time: {
       Scalars out(grid.count);

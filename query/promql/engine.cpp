@@ -18,7 +18,7 @@ Engine::~Engine() = default;
 Result<Answer> Engine::instant(std::string_view expression, std::int64_t t_ms) const {
   PLUMBLINE_TRY(const promql::ExprPtr expr, promql::parse(expression));
   if (!bounded(t_ms)) return fail(Code::invalid_input, "evaluation time is out of range");
-  promql::Evaluator evaluator({reader_, clock_, options_, expression, {t_ms, 1, 1}, true});
+  promql::Evaluator evaluator({reader_, clock_, options_, expression, {t_ms, 1, 1}, t_ms, true});
   return evaluator.run(*expr);
 }
 
@@ -38,7 +38,7 @@ Result<Answer> Engine::range(std::string_view expression, std::int64_t start_ms,
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
                 "(?step=XX)");
   const auto count = static_cast<std::size_t>((end_ms - start_ms) / step_ms) + 1;
-  promql::Evaluator evaluator({reader_, clock_, options_, expression, {start_ms, step_ms, count}, false});
+  promql::Evaluator evaluator({reader_, clock_, options_, expression, {start_ms, step_ms, count}, end_ms, false});
   return evaluator.run(*expr);
 }
 

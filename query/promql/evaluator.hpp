@@ -28,6 +28,7 @@ class Evaluator {
     const EngineOptions& options;
     std::string_view text;
     Grid grid;           // of the whole query
+    std::int64_t end;    // as asked: `@ end()` and end() mean it even when no step falls on it
     bool instant = true;
   };
   explicit Evaluator(const Context& context);

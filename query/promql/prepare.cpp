@@ -18,19 +18,19 @@ std::int64_t bounded(std::int64_t t) { return std::clamp(t, -time_bound, time_bo
 Result<Evaluator::Timing> Evaluator::resolve(const Modifiers& m) {
   Timing t;
   const std::int64_t step = context_.instant ? 0 : context_.grid.step;
-  const std::int64_t range = context_.grid.last() - context_.grid.start;
+  const std::int64_t range = context_.end - context_.grid.start;
   if (m.offset) {
     PLUMBLINE_TRY(t.offset, evaluate_duration(*m.offset, step, range, false, context_.text));
   }
   if (m.at_ms) t.at = bounded(*m.at_ms);
   if (m.at_edge == Tok::start) t.at = context_.grid.start;
-  if (m.at_edge == Tok::end) t.at = context_.grid.last();
+  if (m.at_edge == Tok::end) t.at = context_.end;
   return t;
 }
 
 Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
   const std::int64_t step = context_.instant ? 0 : context_.grid.step;
-  const std::int64_t range = context_.grid.last() - context_.grid.start;
+  const std::int64_t range = context_.end - context_.grid.start;
   const auto read = [&](const Selector& s, Timing& timing, std::int64_t back) {
     // Left-open: a sample exactly `back` before the evaluation time is outside.
     const model::TimeRange need{bounded(timing.reference(times.min) - back + 1), bounded(timing.reference(times.max))};

@@ -23,8 +23,8 @@ def main(plumbline, prometheus, arguments):
         ours = Daemon(plumbline, folder / "plumbline", "storage: { retention: 20y }\n").start()
         try:
             wait_for("Prometheus is ready", lambda: call("GET", f"http://127.0.0.1:{port}/-/ready")[0] == 200)
-            done = subprocess.run([sys.executable, os.path.join(HERE, "promql_vs_prometheus.py"), ours.http,
-                                   f"http://127.0.0.1:{port}", *arguments])
+            done = subprocess.run([sys.executable, os.path.join(HERE, "promql_vs_prometheus.py"),
+                                   f"http://127.0.0.1:{port}", ours.http, *arguments])
         finally:
             ours.process.kill()
             theirs.kill()

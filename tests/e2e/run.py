@@ -110,8 +110,8 @@ def otel(c, protocol, endpoint):
     # The inference record that came as a log event.
     models = {m["model"]: m for m in d.get("/api/v1/models")["data"]}
     model = models[f"otel-{protocol}"]
-    features = {f["name"]: f["type"] for f in model["features"]}
-    assert features == {"age": "number", "premium": "bool", "region": "string"}, model
+    features = {f["name"]: f["type"] for f in model["versions"][0]["features"]}
+    assert features == {"age": "number", "premium": "category", "region": "category"}, model
 
 
 @case
@@ -359,8 +359,9 @@ def bad_input(c):
     status, _, body = d.post("/api/v1/inferences", "\n".join(map(json.dumps, rows)), "application/x-ndjson")
     answer = json.loads(body)
     assert status == 200 and answer["accepted"] == 2 and answer["refused"] == 3, answer
-    reasons = {e["row"]: e["reason"] for e in answer["errors"]}
-    assert reasons[2] == "wrong_type" and set(reasons) == {2, 3, 4}, answer
+    reasons = {e["reason"]: e["message"] for e in answer["errors"]}
+    assert set(reasons) == {"wrong_type", "missing_model", "unknown_key"}, answer
+    assert "row 2" in reasons["wrong_type"] and '"age" is a number, got a string' in reasons["wrong_type"], answer
     refused = d.get  # the counters name every reason
     _, _, metrics = call("GET", d.http + "/metrics")
     assert b'reason="wrong_type"' in metrics, "no counter for wrong_type"
