@@ -20,7 +20,7 @@ StringPairs annotations_of(const DriftSpec& rule, const query::DriftReport& repo
   StringPairs out;
   out.emplace_back("summary",
                    fmt::format("feature {} of model {} drifted: {} is {} (threshold {})", score.feature,
-                               rule.model, statistic, number(score.value), number(rule.threshold)));
+                               rule.model, statistic, number(score.value), number(score.threshold)));
   out.emplace_back(
       "description",
       fmt::format(
@@ -30,7 +30,7 @@ StringPairs annotations_of(const DriftSpec& rule, const query::DriftReport& repo
           report.reference.empty() ? rule.reference : report.reference, score.n, score.m,
           humanize_percentage(score.missing_reference), humanize_percentage(score.missing_window)));
   out.emplace_back("value", format_number(score.value));
-  out.emplace_back("threshold", format_number(rule.threshold));
+  out.emplace_back("threshold", format_number(score.threshold));
   out.emplace_back("n", std::to_string(score.n));
   out.emplace_back("m", std::to_string(score.m));
   if (score.p_value) out.emplace_back("p_value", number(*score.p_value));

@@ -119,13 +119,7 @@ Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const 
   bool shared = false;  // the SLO window is also an alert window: it is read every time
   for (const BurnWindow& w : unit.windows)
     shared = shared || w.long_window == slo.window || w.short_window == slo.window;
-  for (const Millis window : windows_needed(slo)) {
-    const std::int64_t age = ts_ms - before.period_read_ms;
-    if (window == slo.window && !shared && before.period_read_ms != 0 && age >= 0 &&
-        age < period_refresh(slo.window, slo.interval).count()) {
-      out.burns[window] = before.period;
-      continue;
-    }
+  const auto read = [&](Millis window) -> Status {
     WindowReading reading;
     PLUMBLINE_TRY(reading.errors,
                   single(sources, "error_query", with_window(slo.error_query, window), ts_ms));
@@ -135,6 +129,21 @@ Result<Evaluated> evaluate_slo(const Plan& plan, const PlannedUnit& unit, const 
     if (burn.ratio) burn.burn = *burn.ratio / unit.budget.value();
     out.burns[window] = burn;
     if (window == slo.window) out.period_read_ms = ts_ms;
+    return {};
+  };
+  for (const Millis window : windows_needed(slo))
+    if (shared || window != slo.window) PLUMBLINE_CHECK_OK(read(window));
+  if (!shared) {
+    // The SLO window is long and slow to read: seldom is enough, but an alert must not speak of a budget as it was before
+    // the incident, nor as it was before there was traffic.
+    const std::int64_t age = ts_ms - before.period_read_ms;
+    const bool burns_now = std::ranges::any_of(unit.rules, [&](const PlannedRule& rule) {
+      return !burning(unit.windows, rule.severity, unit.budget, out.burns).empty();
+    });
+    const bool keep = before.period_read_ms != 0 && before.period.ratio && !burns_now && age >= 0 &&
+                      age < period_refresh(slo.window, slo.interval).count();
+    if (keep) out.burns[slo.window] = before.period;
+    else PLUMBLINE_CHECK_OK(read(slo.window));
   }
   out.series = slo_series(slo, unit.budget, out.burns, ts_ms);
   for (std::size_t i = 0; i < unit.rules.size(); ++i) {

@@ -149,7 +149,7 @@ constexpr Option table[] = {
     {"drift[].where", Type::expression, "", "Predicate over columns: only these rows count."},
     {"drift[].window", Type::duration, "1h", "How far back the rows reach.", second, year},
     {"drift[].interval", Type::duration, "=global.evaluation_interval", "", 100, day},
-    {"drift[].threshold", Type::number, "0.25", "Fires above it.", 0, 1e9},
+    {"drift[].threshold", Type::number, "0.25", "Fires from it on; for chi_square it is the effect size (Cramer's V).", 0, 1e9},
     {"drift[].consecutive", Type::count, "1", "Evaluations in a row that must be above the threshold.", 1, 10'000},
     {"drift[].rows_min", Type::count, "200", "With fewer rows the verdict is: insufficient data.", 1, 1e12},
     {"drift[].labels", Type::label_pairs, "", ""},

@@ -108,7 +108,8 @@ struct DriftRequest {
   Window window;
   // A verdict needs at least this many rows on both sides; 200 keeps decile PSI's null rate near nominal (drift.md 4.2).
   std::uint64_t rows_min = 200;
-  // When set, drifted means statistic >= threshold (PSI, KS, missing rate difference); else the defaults of query/ml.
+  // When set, drifted means statistic >= threshold (PSI, KS, missing rate difference), for chi_square a significant
+  // difference with Cramer's V >= threshold; else the defaults of query/ml.
   std::optional<double> threshold;
 };
 

@@ -115,14 +115,15 @@ DriftScore measure(WindowFeature& f, Statistic statistic, std::uint64_t window_r
 }
 
 // The value a score had to reach: the smallest effect worth it, or what is significant at `alpha`, whichever is larger.
-double default_threshold(const DriftScore& s, const WindowFeature& f, double alpha, std::uint64_t window_rows) {
+double default_threshold(const DriftScore& s, const WindowFeature& f, double alpha, std::uint64_t window_rows,
+                         double v_min) {
   const auto n = static_cast<double>(s.n), m = static_cast<double>(s.m);
   switch (s.statistic) {
     case Statistic::psi:
       return std::max(psi_effect_min, psi_critical(alpha, occupied_dof(reference_counts(f), f.counts), n, m));
     case Statistic::ks: return std::max(ks_effect_min, ks_critical(alpha, n, m));
     case Statistic::chi_square:
-      return std::max(cramers_v_min * cramers_v_min * (n + m),
+      return std::max(v_min * v_min * (n + m),
                       chi_square_critical(alpha, occupied_dof(reference_counts(f), f.counts)));
     case Statistic::missing_rate: {
       const auto rows = static_cast<double>(f.reference->rows), window = static_cast<double>(window_rows);
@@ -133,11 +134,11 @@ double default_threshold(const DriftScore& s, const WindowFeature& f, double alp
   return 0;
 }
 
-double effect_min(const DriftScore& s) {
+double effect_min(const DriftScore& s, double v_min) {
   switch (s.statistic) {
     case Statistic::psi: return psi_effect_min;
     case Statistic::ks: return ks_effect_min;
-    case Statistic::chi_square: return cramers_v_min * cramers_v_min * static_cast<double>(s.n + s.m);
+    case Statistic::chi_square: return v_min * v_min * static_cast<double>(s.n + s.m);
     case Statistic::missing_rate: return missing_effect_min;
   }
   return 0;
@@ -217,15 +218,17 @@ Result<DriftReport> compute_drift(const storage::Reader& reader, const Reference
     for (std::size_t i = 0; i < report.scores.size(); ++i) {
       DriftScore& score = report.scores[i];
       if (score.statistic != s) continue;
-      // A threshold on a chi-square statistic means nothing without its degrees of freedom: that one keeps its default rule.
-      const bool given = request.threshold && s != Statistic::chi_square;
+      // The statistic itself grows with the number of rows: a threshold on chi-square is one on its effect size, Cramer's V.
+      const bool chi_square = s == Statistic::chi_square;
+      const bool given = request.threshold && !chi_square;
+      const double v_min = chi_square ? request.threshold.value_or(cramers_v_min) : 0;
       const bool measured = score.p_value.has_value();
       score.threshold = given ? *request.threshold
-                        : measured ? default_threshold(score, features[owner[i]], cut, rows)
-                                   : effect_min(score);
+                        : measured ? default_threshold(score, features[owner[i]], cut, rows, v_min)
+                                   : effect_min(score, v_min);
       if (!score.reason.empty() || !measured) continue;  // insufficient data
       const bool drifted = given ? score.value >= *request.threshold
-                                 : *score.p_value <= cut && score.value >= effect_min(score);
+                                 : *score.p_value <= cut && score.value >= effect_min(score, v_min);
       score.verdict = drifted ? Verdict::drifted : Verdict::ok;
     }
   }
