@@ -33,6 +33,7 @@ enum class Kind : std::uint8_t {
 struct Expr {
   const Kind kind;
   Span pos;
+  int height = 1;  // of the tree from here down; the parser keeps it below height_max
   virtual ~Expr() = default;
 
  protected:
@@ -131,6 +132,9 @@ const Expr& unwrap(const Expr& expr);
 inline constexpr std::size_t text_bytes_max = 16 * 1024;
 // Nesting deeper than this is refused, so that recursion stays inside a thread's stack.
 inline constexpr int depth_max = 200;
+// Levels of the finished tree. Chains of operators and of subqueries nest without parentheses, and every pass over the tree
+// recurses: 16 KiB of text could otherwise make it 8,000 deep, more than a thread's stack under the sanitizers.
+inline constexpr int height_max = 2 * depth_max;
 
 // Parses and type-checks. Fails: invalid_input, "1:7: parse error: ..." in upstream's wording.
 Result<ExprPtr> parse(std::string_view text);

@@ -1,5 +1,7 @@
 #include "query/promql/parser.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "daemon/base/text.hpp"
@@ -76,25 +78,29 @@ Result<ExprPtr> Parser::expression(int lowest) {
   const Nested nested(depth_);
   if (depth_ > depth_max) return fail_at(peek().pos, fmt::format("expression is nested deeper than {} levels", depth_max));
   PLUMBLINE_TRY(ExprPtr left, operand());
-  // A chain of a thousand left-associative operators makes a tree a thousand deep, so links count as levels too.
-  int links = 0;
   for (;;) {
     const Tok op = peek().type;
     const int level = precedence(op);
     if (level == 0 || level < lowest) break;
-    if (depth_ + ++links > 4 * depth_max)
-      return fail_at(peek().pos, fmt::format("expression is a chain of more than {} operators", 4 * depth_max));
     take();
     auto binary = std::make_unique<Binary>();
     binary->op = op;
     PLUMBLINE_CHECK_OK(binary_modifiers(*binary));
     PLUMBLINE_TRY(ExprPtr right, expression(op == Tok::pow ? level : level + 1));
     binary->pos = {left->pos.begin, right->pos.end};
+    PLUMBLINE_CHECK_OK(grow(*binary, *left));
+    PLUMBLINE_CHECK_OK(grow(*binary, *right));
     binary->left = std::move(left);
     binary->right = std::move(right);
     left = std::move(binary);
   }
   return left;
+}
+
+Status Parser::grow(Expr& parent, const Expr& child) {
+  parent.height = std::max(parent.height, child.height + 1);
+  if (parent.height <= height_max) return {};
+  return fail_at(parent.pos.begin, fmt::format("expression has more than {} levels of operators, calls and subqueries", height_max));
 }
 
 Result<ExprPtr> Parser::operand() {
@@ -113,6 +119,7 @@ Result<ExprPtr> Parser::operand() {
   auto unary = std::make_unique<Unary>();
   unary->op = sign.type;
   unary->pos = {sign.pos, inner->pos.end};
+  PLUMBLINE_CHECK_OK(grow(*unary, *inner));
   unary->inner = std::move(inner);
   return unary;
 }
@@ -140,6 +147,7 @@ Result<ExprPtr> Parser::primary() {
       const Token open = take();
       auto paren = std::make_unique<Paren>();
       PLUMBLINE_TRY(paren->inner, expression(1));
+      PLUMBLINE_CHECK_OK(grow(*paren, *paren->inner));
       if (!is(Tok::right_paren)) return unexpected();
       paren->pos = {open.pos, take().end()};
       return paren;
@@ -155,13 +163,10 @@ Result<ExprPtr> Parser::primary() {
 }
 
 Result<ExprPtr> Parser::postfix(ExprPtr inner) {
-  // Each link wraps or changes the operand before it; bounded by the text's length, as none of them nests.
+  // Each link wraps or changes the operand before it; grow() bounds how deep subqueries of subqueries get.
   for (;;) {
     switch (peek().type) {
       case Tok::left_bracket: {
-        const Nested nested(depth_);
-        if (depth_ > depth_max)
-          return fail_at(peek().pos, fmt::format("expression is nested deeper than {} levels", depth_max));
         PLUMBLINE_TRY(inner, bracket(std::move(inner)));
         break;
       }
@@ -199,6 +204,7 @@ Result<ExprPtr> Parser::aggregate() {
   if (!before && modifier_next()) PLUMBLINE_CHECK_OK(modifier());
   --open_aggregations_;
   a->pos = {op.pos, last_closing_};
+  for (const ExprPtr& argument : args) PLUMBLINE_CHECK_OK(grow(*a, *argument));
   if (args.empty()) return fail_at(op.pos, "no arguments for aggregate expression provided");
   const std::size_t wanted = takes_parameter(a->op) ? 2 : 1;
   if (args.size() != wanted)
@@ -214,6 +220,7 @@ Result<ExprPtr> Parser::call() {
   auto c = std::make_unique<Call>();
   PLUMBLINE_TRY(c->arguments, arguments());
   c->pos = {name.pos, last_closing_};
+  for (const ExprPtr& argument : c->arguments) PLUMBLINE_CHECK_OK(grow(*c, *argument));
   c->function = find_function(name.text);
   if (c->function == nullptr) return fail_at(name.pos, "unknown function with name " + quote(name.text));
   return c;

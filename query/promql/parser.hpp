@@ -63,6 +63,8 @@ class Parser {
 
   Result<ExprPtr> expression(int lowest);
   Result<ExprPtr> operand();
+  // Sets the parent's height. Fails when the tree gets higher than height_max.
+  Status grow(Expr& parent, const Expr& child);
   Result<ExprPtr> primary();
   Result<ExprPtr> postfix(ExprPtr inner);
   Result<ExprPtr> bracket(ExprPtr inner);

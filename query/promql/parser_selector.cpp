@@ -55,6 +55,7 @@ Result<ExprPtr> Parser::bracket(ExprPtr inner) {
   }
   const Token close = take();
   subquery->pos = {inner->pos.begin, close.end()};
+  PLUMBLINE_CHECK_OK(grow(*subquery, *inner));
   subquery->range = std::move(range);
   subquery->inner = std::move(inner);
   return subquery;

@@ -189,7 +189,16 @@ TEST_CASE("long and deep texts are refused, not followed") {
   for (int i = 0; i < 1'500; ++i) brackets += "[5m:1m]";
   CHECK_FALSE(query::check_promql(brackets));
   CHECK_FALSE(query::check_promql("foo[" + std::string(5'000, '(') + "5m" + std::string(5'000, ')') + "]"));
+  std::string ladder = "1";  // a little of both: chains inside of parentheses inside of chains
+  for (int i = 0; i < 20; ++i) {
+    ladder = "(" + ladder + ")";
+    for (int k = 0; k < 100; ++k) ladder += "+1";
+  }
+  CHECK_FALSE(query::check_promql(ladder));
   CHECK(query::check_promql(std::string(100, '(') + "1" + std::string(100, ')')));
+  std::string alternatives = "a";
+  for (int i = 0; i < 300; ++i) alternatives += " or a";
+  CHECK(query::check_promql(alternatives));
 }
 
 TEST_CASE("every function of the table can be called by its arity") {
