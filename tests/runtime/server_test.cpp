@@ -398,7 +398,7 @@ TEST_CASE("HEAD, unknown paths and wrong methods", "[runtime][server]") {
   answer = client.read_answer();
   REQUIRE(answer);
   CHECK(answer->status == 404);
-  CHECK(answer->body == R"({"status":"error","errorType":"not_found","error":"there is nothing at this path"})");
+  CHECK(answer->body == R"({"status":"error","errorType":"not_found","error":"there is nothing at \"/nowhere\"; GET / lists the paths"})");
   client.send("DELETE /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" + get("/-/healthy"));
   answer = client.read_answer();
   REQUIRE(answer);
@@ -439,7 +439,7 @@ TEST_CASE("a handler that throws costs one answer", "[runtime][server]") {
   client.send(get("/throws") + get("/-/healthy"));
   const auto answer = client.read_answer();
   REQUIRE(answer);
-  CHECK(answer->status == 500);
+  CHECK(answer->status == 503);  // senders drop their data on 500
   CHECK(answer->body.find("secret") == std::string::npos);
   CHECK(client.read_answer()->status == 200);
 }
