@@ -64,7 +64,8 @@ StepResult step(const Alerts& alerts, const Timing& timing, const std::vector<Br
       alert.state = AlertState::firing;
       alert.fired_at_ms = ts_ms;
       out.transitions.push_back({Change::fired, alert});
-    } else if (alert.state == AlertState::firing && !held) {
+    } else if (alert.state == AlertState::firing && !held && ts_ms >= alert.fired_at_ms) {
+      // Its `for` has grown. A wall clock that stepped back looks alike and must not resolve anything.
       alert.state = AlertState::pending;
       alert.fired_at_ms = 0;
       alert.keep_since_ms = 0;

@@ -52,24 +52,39 @@ struct Service::Impl {
     woken.notify_all();
   }
 
+  // What a library throws (memory that is not there) ends one pass, not the daemon: the next pass starts from stored state.
+  template <class Pass>
+  void guarded(const char* what, Pass pass) {
+    try {
+      pass();
+    } catch (const std::exception& e) {
+      needs.registry.counter("plumbline_alerting_exceptions_total", "Passes that ended in an exception.", {{"pass", what}}).add();
+      needs.log.error("alerting pass failed", {{"pass", what}, {"error", e.what()}});
+    }
+  }
+
   void schedule() {
     do {
-      for (Job& job : core.take_due())
-        if (!jobs.try_push(job)) core.abandon(job);
-      core.flush();
-      if (core.next_delivery_ms() <= needs.clock.now_ms()) wake();
+      guarded("schedule", [this] {
+        for (Job& job : core.take_due())
+          if (!jobs.try_push(job)) core.abandon(job);
+        core.flush();
+        if (core.next_delivery_ms() <= needs.clock.now_ms()) wake();
+      });
     } while (nap(core.next_evaluation_ms()));
   }
   void evaluate() {
     while (auto job = jobs.pop()) {
-      core.run(*job);
+      guarded("evaluate", [&] { core.run(*job); });
       wake();  // its unit's next slot, and the groups it changed
     }
   }
   void deliver() {
     do {
-      while (core.deliver_one()) {
-      }
+      guarded("deliver", [this] {
+        while (core.deliver_one()) {
+        }
+      });
     } while (nap(core.next_delivery_ms()));
   }
 

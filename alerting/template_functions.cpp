@@ -166,7 +166,7 @@ std::string format_verb(const std::string& flags, char verb, const TemplateValue
     }
     const bool left = !spec.empty() && spec.front() == '-';
     const auto width = parse_int(left ? std::string_view(spec).substr(1) : std::string_view(spec));
-    if (!width || *width > 1000) return text;
+    if (!width || *width < 0 || *width > 1000) return text;
     return left ? fmt::format("{:<{}}", text, *width) : fmt::format("{:>{}}", text, *width);
   };
   const auto c_format = [&](const char* length, auto number) {

@@ -106,6 +106,8 @@ Status Application::start() {
 
 std::expected<void, std::vector<std::string>> Application::reload() {
   Lock lock(reload_mutex_);
+  // SIGHUP may come while starting or stopping, when there is nothing to reload into.
+  if (!ready_) return std::unexpected(std::vector<std::string>{"the daemon is starting or stopping; reload again when it is ready"});
   runtime::notify_reloading();
   Gauge& good = registry_.gauge("plumbline_config_last_reload_successful", "Whether the last configuration reload was applied");
   const auto refuse = [&](std::vector<std::string> errors) {

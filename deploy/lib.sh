@@ -34,6 +34,7 @@ build() {
   local preset=$1
   shift
   say "building $preset ($*)"
+  mkdir -p build
   cmake --preset "$preset" >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log" >&2; die "configuring $preset failed"; }
   ninja -C "build/$preset" "$@"
 }

@@ -207,7 +207,13 @@ class Server final : public GrpcServer {
     Result<std::string> bytes = inflate_message(bytes_of(call.incoming), limits_.inflated_bytes_max);
     call.incoming.Clear();
     if (!bytes) return finish(call, status_of(bytes.error()));
-    const Status done = call.method->message(*bytes);
+    Status done;
+    try {
+      done = call.method->message(*bytes);
+    } catch (const std::exception& e) {  // memory that is not there costs one call, not the daemon; UNAVAILABLE is retried
+      log_.error("grpc call failed", {{"error", e.what()}});
+      done = fail(Code::unavailable, "internal error; the daemon's log says more");
+    }
     if (!done) return finish(call, status_of(done.error()));
     if (call.method->client_streaming()) return read(call);
     reply(call);

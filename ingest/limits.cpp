@@ -58,6 +58,11 @@ bool Budget::take(std::size_t bytes) {
   return true;
 }
 
+Rejection over_budget() {
+  return {"batch_too_large", "the request becomes more than " + std::to_string(limit::decoded_bytes_max) +
+                                 " bytes in memory; send smaller batches", 1};
+}
+
 bool Budget::take(const model::Labels& labels) {
   std::size_t bytes = sizeof(storage::SeriesSamples) + sizeof(model::Sample);
   for (const model::Label& l : labels) bytes += sizeof(model::Label) + l.name.size() + l.value.size();

@@ -29,6 +29,8 @@ inline constexpr int nesting_max = 64;
 inline constexpr std::size_t decoded_bytes_max = 256u << 20;
 inline constexpr std::size_t row_fields_max = 1024;           // fields of a log line or span
 inline constexpr std::size_t field_bytes_max = 1u << 20;      // a line or an attribute; Loki's default is 256 KiB for lines
+// A resource is copied into every row of it: 64 KiB is twenty times the largest that SDKs' detectors make.
+inline constexpr std::size_t resource_bytes_max = 64u << 10;
 // Refusals of one reason that are named one by one; further ones are counted in the last.
 inline constexpr std::size_t refusals_named_max = 20;
 // Field names and values in messages are cut to this.
@@ -62,11 +64,13 @@ class Budget {
   // False (and nothing taken) when the rest does not reach.
   bool take(const model::Labels& labels);
   bool take(const model::Row& row);
+  bool take(std::size_t bytes);
 
  private:
-  bool take(std::size_t bytes);
   std::size_t left_;
 };
+// The refusal of what no longer fits.
+Rejection over_budget();
 
 // What is wrong with a row, if anything: invalid_utf8, too_many_fields, too_long.
 std::optional<Rejection> row_trouble(const model::Row& row);

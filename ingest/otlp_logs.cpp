@@ -105,6 +105,7 @@ Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest&
   for (int r = 0; r < request.resource_logs_size(); ++r) {
     const pb::ResourceLogs& resource = request.resource_logs(r);
     const OtlpAttributes& attributes = resource.resource().attributes();
+    const std::size_t resource_bytes = resource.resource().ByteSizeLong();
     const std::vector<model::Label> stream = stream_of(attributes);
     for (int s = 0; s < resource.scope_logs_size(); ++s) {
       const pb::ScopeLogs& scope = resource.scope_logs(s);
@@ -123,6 +124,7 @@ Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest&
           }
           continue;
         }
+        if (out.refuse_unbuilt(resource_bytes + scope.scope().ByteSizeLong(), place)) continue;
         auto row = row_of(record, scope, attributes, now_ns);
         if (!row)
           out.refuse(row.error(), place);

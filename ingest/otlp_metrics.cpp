@@ -246,8 +246,7 @@ class MetricsTranslator {
       return false;
     }
     if (!budget_.take(*checked)) {
-      refuse("batch_too_large", "the request becomes more than " + std::to_string(limit::decoded_bytes_max) +
-                                    " bytes of series; send smaller batches");
+      refuse("batch_too_large", over_budget().message);
       return false;
     }
     batch_.series.push_back({std::move(*checked), {{t, v}}});
@@ -263,6 +262,12 @@ class MetricsTranslator {
     if (labels.empty()) return;
     resource_->add_to(labels);
     const std::int64_t from = std::max(*time_min_, *time_max_ - target_info_step_ms * target_info_max);
+    // Up to a thousand samples for two points on the wire: they count too.
+    if (!budget_.take(static_cast<std::size_t>((*time_max_ - from) / target_info_step_ms + 2) * sizeof(model::Sample))) {
+      name_ = "target_info";
+      at_.point = -1;
+      return refuse("batch_too_large", over_budget().message);
+    }
     std::vector<model::Sample> samples;
     for (std::int64_t t = from; t < *time_max_; t += target_info_step_ms) samples.push_back({t, 1});
     samples.push_back({*time_max_, 1});

@@ -63,12 +63,23 @@ class RowBatch {
     if (const auto trouble = row_trouble(row)) return refuse(*trouble, place);
     auto labels = stream_labels(std::move(stream));
     if (!labels) return refuse(labels.error(), place);
-    if (!budget_.take(row))
-      return refuse({"batch_too_large", "the request becomes more than " + std::to_string(limit::decoded_bytes_max) +
-                                            " bytes of rows; send smaller batches", 1}, place);
+    if (!budget_.take(row)) {
+      full_ = true;
+      return refuse(over_budget(), place);
+    }
     const auto [it, fresh] = groups_.try_emplace(*labels, batch_.events.size());
     if (fresh) batch_.events.push_back({kind_, std::move(*labels), {}});
     batch_.events[it->second].rows.push_back(std::move(row));
+  }
+  // Before a row is built: true (and the row refused) when it is for nothing, because the request has become too large or
+  // its resource, which every row would copy, is.
+  template <class Place>
+  bool refuse_unbuilt(std::size_t resource_bytes, const Place& place) {
+    if (full_) return refuse(over_budget(), place), true;
+    if (resource_bytes <= limit::resource_bytes_max) return false;
+    refuse({"resource_too_large", "its resource has " + std::to_string(resource_bytes) + " bytes, the limit is " +
+                                      std::to_string(limit::resource_bytes_max), 1}, place);
+    return true;
   }
   storage::WriteBatch& batch() { return batch_; }
   Decoded take() { return {std::move(batch_), refused_.take()}; }
@@ -78,6 +89,7 @@ class RowBatch {
   storage::WriteBatch batch_;
   Rejections refused_;
   Budget budget_;
+  bool full_ = false;
   std::unordered_map<model::Labels, std::size_t, model::LabelsHash> groups_;  // -> batch_.events
 };
 

@@ -85,6 +85,7 @@ Decoded translate_traces(const otlp_collector::trace::v1::ExportTraceServiceRequ
   RowBatch out(model::EventKind::span);
   for (int r = 0; r < request.resource_spans_size(); ++r) {
     const pb::ResourceSpans& resource = request.resource_spans(r);
+    const std::size_t resource_bytes = resource.resource().ByteSizeLong();
     std::string service = attribute_text(resource.resource().attributes(), "service.name");
     if (service.empty()) service = "unknown_service";
     for (int s = 0; s < resource.scope_spans_size(); ++s) {
@@ -95,6 +96,7 @@ Decoded translate_traces(const otlp_collector::trace::v1::ExportTraceServiceRequ
           return "resourceSpans[" + std::to_string(r) + "].scopeSpans[" + std::to_string(s) + "].spans[" + std::to_string(i) +
                  "] " + printable(span.name());
         };
+        if (out.refuse_unbuilt(resource_bytes + scope.scope().ByteSizeLong(), place)) continue;
         auto row = row_of(span, scope, resource.resource().attributes());
         if (!row) {
           out.refuse(row.error(), place);

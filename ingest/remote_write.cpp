@@ -46,6 +46,7 @@ model::Sample read_sample(pbf_reader reader) {
 
 struct Refused {
   Rejections list;
+  Budget budget;
   void histograms(std::string place, std::uint64_t count) {
     list.add("unsupported_histogram", std::move(place) + ": native histograms are not supported yet", count);
   }
@@ -74,7 +75,10 @@ void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batc
   }
   if (histograms > 0) refused.histograms(place() + " " + checked->str(), histograms);
   if (exemplars > 0) refused.exemplars(place() + " " + checked->str(), exemplars);
-  if (!samples.empty()) batch.series.push_back({std::move(*checked), std::move(samples)});
+  if (samples.empty()) return;
+  if (!refused.budget.take(*checked) || !refused.budget.take(samples.size() * sizeof(model::Sample)))
+    return refused.list.add(over_budget().reason, place() + ": " + over_budget().message, samples.size());
+  batch.series.push_back({std::move(*checked), std::move(samples)});
 }
 
 std::string_view type_name(std::int32_t type) {

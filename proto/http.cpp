@@ -95,8 +95,11 @@ std::string Url::text() const {
 
 Result<Url> parse_url(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(Code::invalid_input,
-                fmt::format("\"{}\" is not a URL: {}; write http://host:port/path", text.substr(0, 200), why));
+    // Never quotes what stands before an @: it may be a password, and errors are logged.
+    std::string shown(text.substr(0, 200));
+    if (const std::size_t at = text.rfind('@'); at != std::string_view::npos)
+      shown = "..." + std::string(text.substr(at, 200));
+    return fail(Code::invalid_input, fmt::format("\"{}\" is not a URL: {}; write http://host:port/path", shown, why));
   };
   const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
   if (!parsed) return bad(parsed.error().message());

@@ -121,8 +121,20 @@ Result<WriteReceipt> KvStore::journal(WriteBatch batch, WriteReceipt receipt) {
   ReadLock heads(heads_mutex_);
   gate_mutex_.unlock();
 
-  PLUMBLINE_TRY(const std::vector<series::EntryPtr> entries,
-                series_->resolve(batch.series, options_.series_active_max));
+  series::SeriesEngine::Refused over_limit;
+  const std::vector<series::EntryPtr> entries =
+      series_->resolve(batch.series, options_.series_active_max, over_limit);
+  if (over_limit.samples > 0) {
+    registry_.counter("plumbline_store_refused_total", "Samples and rows outside of the store's time window.",
+                      {{"reason", "series_limit"}})
+        .add(over_limit.samples);
+    const std::string what = "new series " + over_limit.example + ": the limit of " +
+                             std::to_string(options_.series_active_max) + " active series is reached";
+    // Nothing but new series: the sender is told to come later. Otherwise what is known is stored.
+    if (batch.empty()) return fail(Code::over_limit, what);
+    receipt.samples -= over_limit.samples;
+    receipt.refusals.push_back({"series_limit", what, over_limit.samples});
+  }
   kv::Batch out;
   std::uint64_t record_bytes = 0;
   if (!batch.series.empty() || !batch.events.empty() || !batch.labels.empty()) {

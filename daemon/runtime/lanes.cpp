@@ -50,13 +50,16 @@ void Lanes::stop() {
 
 http::Response Lanes::handle(Task& task) {
   if (abandoned_) return refusal_response({503, "stopping", "the daemon is stopping"});
-  if (const std::optional<Refusal> refusal = add_form(task.request)) return refusal_response(*refusal);
   try {
+    // Ingest bodies are data whatever curl calls them (`-d` says form): only queries take parameters from a body.
+    if (task.route->lane != http::Lane::ingest)
+      if (const std::optional<Refusal> refusal = add_form(task.request)) return refusal_response(*refusal);
     return task.route->handler(task.request);
   } catch (const std::exception& e) {
-    // By contract handlers do not throw: whatever comes here (memory, mostly) costs one answer, not the daemon.
+    // By contract handlers do not throw: whatever comes here (memory, mostly) costs one answer, not the daemon. 503, because
+    // senders drop their data on 500.
     log_.error("handler failed", {{"route", task.route->pattern}, {"error", e.what()}});
-    return refusal_response({500, "handler", "internal error; the daemon's log says more"});
+    return refusal_response({503, "handler", "internal error; the daemon's log says more"});
   }
 }
 

@@ -20,22 +20,32 @@ constexpr std::size_t queue_max = 1024;
 struct Scraper::Impl {
   Impl(Sink& sink, http::Client& client, const Clock& clock_in, Log& log, Registry& registry,
        TargetFileReader read)
-      : clock(clock_in), loop(sink, client, clock_in, log, registry, std::move(read)), queue(queue_max) {
+      : clock(clock_in), log_(log), loop(sink, client, clock_in, log, registry, std::move(read)), queue(queue_max) {
     scheduler = std::thread([this] { schedule(); });
     for (int i = 0; i < workers; ++i)
       pool.emplace_back([this] {
         // What still waits at stop is dropped: it was not started, and its target will be scraped after the
         // restart.
         while (std::optional<ScrapeTask> task = queue.pop())
-          if (!stopped.load()) loop.run(std::move(*task));
+          if (!stopped.load()) guarded([&] { loop.run(std::move(*task)); });
       });
+  }
+
+  // What a library throws (memory that is not there) ends one scrape, not the daemon.
+  template <class Pass>
+  void guarded(Pass pass) {
+    try {
+      pass();
+    } catch (const std::exception& e) {
+      log_.error("scrape failed", {{"error", e.what()}});
+    }
   }
 
   void schedule() {
     while (!stopped.load()) {
       const std::int64_t now_ms = clock.now_ms();
-      const std::int64_t next_ms =
-          loop.step(now_ms, [this](ScrapeTask& task) { return queue.try_push(task); });
+      std::int64_t next_ms = now_ms + 1000;
+      guarded([&] { next_ms = loop.step(now_ms, [this](ScrapeTask& task) { return queue.try_push(task); }); });
       const Steady deadline = clock.steady() + Millis(std::max<std::int64_t>(1, next_ms - now_ms));
       Lock lock(mutex);
       while (!woken && !stopped.load())
@@ -58,6 +68,7 @@ struct Scraper::Impl {
   }
 
   const Clock& clock;
+  Log& log_;
   ScrapeLoop loop;
   BoundedQueue<ScrapeTask> queue;
   std::atomic<bool> stopped{false};

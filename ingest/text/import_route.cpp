@@ -85,6 +85,13 @@ class Importer {
       return;
     }
     const model::Sample sample{line.timestamp_ms.value_or(options_.timestamp_ms), line.value};
+    // A known series costs one sample more; a new one its labels too.
+    const bool fits = index_.contains(*labels) ? budget_.take(sizeof(model::Sample)) : budget_.take(*labels);
+    if (!fits) {
+      const Rejection over = over_budget();
+      refusals_.add(line.line, 1, over.reason, "line " + std::to_string(line.line) + ": " + over.message);
+      return;
+    }
     const auto [place, fresh] = index_.try_emplace(*labels, decoded_.batch.series.size());
     if (fresh) decoded_.batch.series.push_back({std::move(*labels), {}});
     decoded_.batch.series[place->second].samples.push_back(sample);
@@ -102,6 +109,7 @@ class Importer {
   Refusals& refusals_;
   ExpositionMetadata metadata_;
   Decoded decoded_;
+  Budget budget_;
   std::unordered_map<model::Labels, std::size_t, model::LabelsHash> index_;
 };
 

@@ -147,6 +147,11 @@ void LokiRows::add(LokiEntry entry) {
   else
     row.fields.push_back({std::string(detected_level_name), std::move(level)});
   row.fields.insert(row.fields.begin(), {std::string(model::field::line), std::move(entry.line)});
+  if (!budget_.take(row)) {
+    const Rejection over = over_budget();
+    refusals_.add(entries_total_, 0, over.reason, place() + ": " + over.message);
+    return;
+  }
   stream.rows.push_back(std::move(row));
 }
 

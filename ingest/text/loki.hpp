@@ -9,6 +9,7 @@
 
 #include "daemon/base/error.hpp"
 #include "ingest/ingest.hpp"
+#include "ingest/limits.hpp"
 #include "ingest/text/refusals.hpp"
 
 namespace plumbline::ingest {
@@ -54,6 +55,7 @@ class LokiRows {
 
   Refusals& refusals_;
   storage::WriteBatch batch_;
+  Budget budget_;
   std::size_t stream_number_ = 0, entry_number_ = 0, entries_total_ = 0;
   bool stream_good_ = false;
   std::string stream_reason_, stream_text_;

@@ -167,6 +167,7 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
   const Timing& timing = timings_.at(range);
   const bool counter = fn == Fn::rate || fn == Fn::increase;
   LabelIndex seen;
+  std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
   return each_range(*range, grid, [&](const RangeSeries& series) -> Status {
     const std::span<const Sample> samples = series.samples;
     if (samples.empty()) return {};
@@ -184,6 +185,10 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
       while (low < high && samples[low].t <= w.end - w.range) ++low;
       if (low == high) continue;
       w.samples = samples.subspan(low, high - low);
+      if ((looked_at += w.samples.size()) > 1'000'000) {
+        looked_at = 0;
+        PLUMBLINE_CHECK_OK(tick());
+      }
       if (counter) {
         // A reset counts when both samples around it are inside.
         while (reset_high < resets.size() && resets[reset_high] < high) ++reset_high;

@@ -138,7 +138,7 @@ Result<Columns> Evaluator::histogram_call(const Call& c, const Grid& grid) {
     const std::string_view metric = column.labels.metric();
     const std::string of_metric = metric.empty() ? "" : fmt::format(" for metric name {}", quote(metric));
     const std::optional<double> upper = parse_number(column.labels.get("le"));
-    if (!upper) {
+    if (!upper || std::isnan(*upper)) {
       warn(buckets_argument, fmt::format("bucket label \"le\" is missing or has a malformed value of {}{}",
                                          quote(column.labels.get("le")), of_metric));
       continue;

@@ -208,15 +208,23 @@ class RocksKv final : public Kv {
     return fail(std::move(error));
   }
 
-  // Senders that try again at once held RocksDB's mutex so much that its recovery thread did not get it for a minute, on a
-  // busy machine. For a moment after a failure the answer is known without asking.
+  // After a refused write the answer is known for a moment without asking: senders that try again at once would hold the
+  // mutex that the recovery needs. Then one writer asks RocksDB to resume, whose own recovery gives up for good when its
+  // first try still meets a full disk that reports free space (a quota, a race).
   Status not_paused() {
     if (!pausing_.load(std::memory_order_relaxed)) return {};
-    Lock lock(pause_mutex_);
-    if (std::chrono::steady_clock::now() < pause_until_) {
-      write_failures_.add();
-      return fail(pause_error_);
+    {
+      Lock lock(pause_mutex_);
+      if (!pausing_) return {};  // another writer has just resumed
+      if (std::chrono::steady_clock::now() < pause_until_) {
+        write_failures_.add();
+        return fail(pause_error_);
+      }
+      pause_until_ = std::chrono::steady_clock::now() + pause;  // for the others, while this one asks
     }
+    const rocksdb::Status status = db_->Resume();
+    if (!status.ok() && !status.IsBusy()) return written(status);  // busy: its own recovery is at it, the write will tell
+    Lock lock(pause_mutex_);
     pausing_ = false;
     return {};
   }
@@ -257,7 +265,7 @@ class RocksKv final : public Kv {
   std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
   std::atomic<bool> closed_{false};
 
-  static constexpr std::chrono::milliseconds pause{50};
+  static constexpr std::chrono::seconds pause{1};
   std::atomic<bool> pausing_{false};
   Mutex pause_mutex_;
   Error pause_error_ PLUMBLINE_GUARDED_BY(pause_mutex_);

@@ -61,7 +61,8 @@ Status SeriesEngine::load(std::uint64_t sealed) {
   return days_.load(kv_);
 }
 
-Result<std::vector<EntryPtr>> SeriesEngine::resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max) {
+std::vector<EntryPtr> SeriesEngine::resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max,
+                                            Refused& refused) {
   std::vector<SeriesKey> keys;
   keys.reserve(series.size());
   for (const SeriesSamples& s : series) keys.push_back({&s.labels, s.labels.fingerprint()});
@@ -70,21 +71,30 @@ Result<std::vector<EntryPtr>> SeriesEngine::resolve(std::vector<SeriesSamples>& 
 
   const std::shared_ptr<Head> active = this->active();
   const std::uint64_t number = active->seal_number();
-  std::uint64_t fresh = 0;
-  for (const EntryPtr& e : entries)
-    if (!e || e->active_in.load(std::memory_order_relaxed) != number) ++fresh;
   // Two requests at once may pass the limit by what they bring; the next one is refused.
-  if (fresh > 0 && active->series() + fresh > active_max)
-    return fail(Code::over_limit, "the limit of " + std::to_string(active_max) + " active series: " +
-                                      std::to_string(active->series()) + " are active and this batch brings " +
-                                      std::to_string(fresh) + " more");
+  const std::uint64_t now = active->series();
+  std::uint64_t room = active_max > now ? active_max - now : 0;
+  std::size_t kept = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!entries[i]) {
+      if (room == 0) {
+        if (refused.samples == 0) refused.example = series[i].labels.str();
+        refused.samples += series[i].samples.size();
+        continue;
+      }
+      --room;
       entries[i] = index_.add(keys[i].fingerprint, std::move(series[i].labels));
       created_.add();
     }
     entries[i]->active_in.store(number, std::memory_order_relaxed);
+    if (kept != i) {
+      entries[kept] = std::move(entries[i]);
+      series[kept] = std::move(series[i]);
+    }
+    ++kept;
   }
+  entries.resize(kept);
+  series.resize(kept);
   return entries;
 }
 

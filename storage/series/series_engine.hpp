@@ -33,9 +33,13 @@ class SeriesEngine {
   // Reads the index; seals are numbered above `sealed`. Fails: corrupt, io, unsupported.
   Status load(std::uint64_t sealed);
 
-  // One entry per element. New series are registered, their labels moved out of the batch; known ones keep theirs.
-  // Fails: over_limit (nothing registered) when the active series would pass `active_max`.
-  Result<std::vector<EntryPtr>> resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max);
+  struct Refused {
+    std::uint64_t samples = 0;
+    std::string example;  // a series
+  };
+  // One entry per remaining element. New series are registered, their labels moved out of the batch; known ones keep theirs.
+  // New series that would pass `active_max` are taken out of the batch and told in `refused`; known series always pass.
+  std::vector<EntryPtr> resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max, Refused& refused);
   // Adds the definitions of entries that no earlier batch has made durable, and marks all as named by `sequence`.
   void define(const std::vector<EntryPtr>& entries, std::uint64_t sequence, kv::Batch& out) const;
   // Every element has at least one sample.

@@ -364,15 +364,29 @@ TEST_CASE_METHOD(Door, "spans become rows; a span with a bad id is refused alone
 TEST_CASE_METHOD(Door, "a resource repeated on every row cannot become more than the budget") {
   LogsRequest logs;
   auto& resource = *logs.add_resource_logs();
-  attribute(*resource.mutable_resource(), "big", std::string(1'000'000, 'x'));
+  attribute(*resource.mutable_resource(), "big", std::string(60'000, 'x'));
   auto& scope = *resource.add_scope_logs();
-  for (int i = 0; i < 400; ++i) scope.add_log_records()->set_time_unix_nano(now());
+  for (int i = 0; i < 5000; ++i) scope.add_log_records()->set_time_unix_nano(now());
   const Decoded decoded = translate_logs(logs, clock.now_ns());
   std::uint64_t refused = 0;
   for (const Rejection& r : decoded.rejections)
     if (r.reason == "batch_too_large") refused += r.count;
   CHECK(refused > 100);
-  CHECK(decoded.batch.events[0].rows.size() + refused == 400);
+  CHECK(decoded.batch.events[0].rows.size() + refused == 5000);
+}
+
+TEST_CASE_METHOD(Door, "rows of a resource that is too large to be copied into each are refused unbuilt") {
+  LogsRequest logs;
+  auto& resource = *logs.add_resource_logs();
+  attribute(*resource.mutable_resource(), "big", std::string(1'000'000, 'x'));
+  auto& scope = *resource.add_scope_logs();
+  for (int i = 0; i < 100'000; ++i) scope.add_log_records()->set_time_unix_nano(now());
+  const Decoded decoded = translate_logs(logs, clock.now_ns());
+  CHECK(decoded.batch.empty());
+  std::uint64_t refused = 0;
+  for (const Rejection& r : decoded.rejections)
+    if (r.reason == "resource_too_large") refused += r.count;
+  CHECK(refused == 100'000);
 }
 
 TEST_CASE_METHOD(Door, "OTLP protobuf survives damaged bytes") {

@@ -137,7 +137,7 @@ TEST_CASE("mutated heads are refused or read without ambiguity", "[runtime][head
       with_header("Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nConnection: keep-alive"),
       "GET /a%20b/../c?x=%41+1&y HTTP/1.0\r\n\r\n",
   };
-  const std::string spice = std::string("\r\n\0\t :%,;\x7f\xff", 13) + "019aZ";
+  const std::string spice = std::string("\r\n\0\t :%,;\x7f\xff", 11) + "019aZ";
   for (int round = 0; round < 200'000; ++round) {
     std::string head = seeds[random() % std::size(seeds)];
     for (unsigned edits = 1 + random() % 4; edits > 0 && !head.empty(); --edits) {

@@ -206,7 +206,7 @@ TEST_CASE("what is too old or too new is refused alone, counted and explained") 
   CHECK(f.registry.render().find("plumbline_store_refused_total{reason=\"too_old\"} 2") != std::string::npos);
 }
 
-TEST_CASE("the series limit refuses the whole batch and stores nothing of it") {
+TEST_CASE("the series limit refuses new series alone; known ones and the state beside them are stored") {
   StoreFixture f;
   f.options.series_active_max = 2;
   f.open();
@@ -215,12 +215,21 @@ TEST_CASE("the series limit refuses the whole batch and stores nothing of it") {
   WriteBatch two = one_series(Labels::of({{"__name__", "b"}}), {{now, 1}});
   two.series.push_back({Labels::of({{"__name__", "c"}}), {{now, 1}}});
   two.state.push_back({"k", "v"});
-  const auto refused = f.store->write(two);
+  two.series.push_back({Labels::of({{"__name__", "a"}}), {{now + 1, 2}}});
+  const auto receipt = f.store->write(two);  // b takes the last place, c is one too many, a is known
+  REQUIRE(receipt);
+  CHECK(receipt->samples == 2);
+  REQUIRE(receipt->refusals.size() == 1);
+  CHECK(receipt->refusals[0].reason == "series_limit");
+  CHECK(receipt->refusals[0].count == 1);
+  CHECK(receipt->refusals[0].example == "new series c: the limit of 2 active series is reached");
+  CHECK(f.store->stats().series_total == 2);
+  CHECK(f.store->get("k").value() == "v");
+  CHECK(read_all(*f.store, Labels::of({{"__name__", "a"}})) == std::vector<Sample>{{now, 1}, {now + 1, 2}});
+  // A batch of nothing but new series is told to come later.
+  const auto refused = f.store->write(one_series(Labels::of({{"__name__", "d"}}), {{now, 1}}));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::over_limit);
-  CHECK(f.store->stats().series_total == 1);
-  CHECK(f.store->get("k").value() == std::nullopt);
-  CHECK(f.store->write(one_series(Labels::of({{"__name__", "a"}}), {{now + 1, 1}})));
 }
 
 TEST_CASE("metadata and state are kept across restarts") {
