@@ -87,8 +87,7 @@ Status KvStore::load_positions() {
 Status KvStore::load_metadata() {
   Status damage;
   const std::string prefix = metadata_prefix();
-  WriteLock lock(metadata_mutex_);
-  std::map<std::string, MetricMetadata, std::less<>>& all = metadata_;
+  std::map<std::string, MetricMetadata, std::less<>> all;
   PLUMBLINE_CHECK_OK(
       kv_->scan(kv::Family::meta, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
         ByteReader in(value);
@@ -106,6 +105,8 @@ Status KvStore::load_metadata() {
         all[name] = std::move(m);
         return true;
       }));
+  WriteLock lock(metadata_mutex_);
+  metadata_ = std::move(all);
   return damage;
 }
 

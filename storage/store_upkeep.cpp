@@ -55,12 +55,14 @@ Status KvStore::seal_once() {
 Status KvStore::commit_frozen() {
   const Steady start = clock_.steady();
   kv::Batch batch;
+  const std::uint64_t trim = frozen_sequence_;
+  const std::uint64_t seal = sealed_ + 1;
   const auto build = [&]() -> Status {
     PLUMBLINE_CHECK_OK(series_->seal(batch));
     PLUMBLINE_CHECK_OK(events_->seal(batch));
     ByteWriter positions;
-    positions.le64(frozen_sequence_);
-    positions.le64(sealed_ + 1);
+    positions.le64(trim);
+    positions.le64(seal);
     batch.put(kv::Family::meta, positions_key(), positions.str());
     // Synced whatever the journal's policy is: the records behind it are about to go.
     return kv_->write(std::move(batch), kv::Sync::yes);

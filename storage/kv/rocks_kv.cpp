@@ -15,6 +15,7 @@
 #include "storage/kv/batch_impl.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
+#include "storage/kv/space_probe.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -66,7 +67,9 @@ class RocksKv final : public Kv {
   }
 
   Status open(const Options& options) {
-    auto file_system = options.file_system ? options.file_system : rocksdb::FileSystem::Default();
+    auto file_system = std::make_shared<SpaceProbe>(
+        options.file_system ? options.file_system : rocksdb::FileSystem::Default(), options.path);
+    disk_ = file_system;
     env_ = rocksdb::NewCompositeEnv(file_system);
     info_log_ = std::make_shared<RocksLog>(log_);
     PLUMBLINE_CHECK_OK(make_directories(*file_system, options.path));
@@ -209,8 +212,8 @@ class RocksKv final : public Kv {
   }
 
   // After a refused write the answer is known for a moment without asking: senders that try again at once would hold the
-  // mutex that the recovery needs. Then one writer asks RocksDB to resume, whose own recovery gives up for good when its
-  // first try still meets a full disk that reports free space (a quota, a race).
+  // mutex that the recovery needs. Then one writer looks whether the disk takes a megabyte, and asks RocksDB to resume (its
+  // own recovery looks every five seconds). Not without looking: a recovery that fails makes the error final.
   Status not_paused() {
     if (!pausing_.load(std::memory_order_relaxed)) return {};
     {
@@ -222,7 +225,8 @@ class RocksKv final : public Kv {
       }
       pause_until_ = std::chrono::steady_clock::now() + pause;  // for the others, while this one asks
     }
-    const rocksdb::Status status = db_->Resume();
+    rocksdb::Status status = disk_->probe();
+    if (status.ok()) status = db_->Resume();
     if (!status.ok() && !status.IsBusy()) return written(status);  // busy: its own recovery is at it, the write will tell
     Lock lock(pause_mutex_);
     pausing_ = false;
@@ -259,6 +263,7 @@ class RocksKv final : public Kv {
 
   Log& log_;
   Counter& write_failures_;
+  std::shared_ptr<SpaceProbe> disk_;
   std::unique_ptr<rocksdb::Env> env_;  // destroyed after the database that uses it
   std::shared_ptr<RocksLog> info_log_;
   std::unique_ptr<rocksdb::DB> db_;

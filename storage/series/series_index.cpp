@@ -32,13 +32,15 @@ int cost(const Matcher& m) {
   return m.matches_empty() ? 2 : 1;
 }
 
+// Two label sets with one hash are rare and real: every hit compares the labels.
+auto same_labels(const std::vector<EntryPtr>& entries, const Labels& labels) {
+  return [&entries, &labels](std::uint32_t candidate) { return entries[candidate]->labels == labels; };
+}
+
 }  // namespace
 
 const EntryPtr* SeriesIndex::find_locked(std::uint64_t fingerprint, const Labels& labels) const {
-  // Two label sets with one hash are rare and real: every hit compares the labels.
-  const std::vector<EntryPtr>& entries = by_id_;
-  const std::uint32_t id =
-      by_hash_.find(fingerprint, [&](std::uint32_t candidate) { return entries[candidate]->labels == labels; });
+  const std::uint32_t id = by_hash_.find(fingerprint, same_labels(by_id_, labels));
   return id == IdTable::none ? nullptr : &by_id_[id];
 }
 
