@@ -51,6 +51,13 @@ struct Server {
   bool operator==(const Server&) const = default;
 };
 
+struct RetentionOverride {
+  std::string match;  // a PromQL selector
+  Millis keep{0};
+  Place place;
+  bool operator==(const RetentionOverride&) const = default;
+};
+
 struct Storage {
   std::string path = "data";
   Millis retention{std::chrono::hours(24 * 30)};         // of series
@@ -58,6 +65,8 @@ struct Storage {
   std::uint64_t head_bytes_max = 256u << 20;
   Millis head_age_max{std::chrono::hours(2)};
   std::uint64_t series_active_max = 5'000'000;
+  std::uint64_t series_per_metric_max = 0;  // 0: none
+  std::vector<RetentionOverride> retention_overrides;
   std::uint64_t block_cache_bytes = 64u << 20;
   Millis future_max{std::chrono::minutes(10)};
   bool operator==(const Storage&) const = default;

@@ -48,6 +48,13 @@ void read_process(Section& root, Config& to) {
     from.read("head_bytes_max", to.storage.head_bytes_max);
     from.read("head_age_max", to.storage.head_age_max);
     from.read("series_active_max", to.storage.series_active_max);
+    from.read("series_per_metric_max", to.storage.series_per_metric_max);
+    from.each("retention_overrides", [&](Section& entry) {
+      RetentionOverride& out = to.storage.retention_overrides.emplace_back();
+      out.place = entry.place();
+      entry.read("match", out.match);
+      entry.read("keep", out.keep);
+    });
     from.read("block_cache_bytes", to.storage.block_cache_bytes);
     from.read("future_max", to.storage.future_max);
   });

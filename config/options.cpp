@@ -39,6 +39,10 @@ constexpr Option table[] = {
     {"storage.head_bytes_max", Type::size, "256MiB", "Memory of the newest data; when it is passed, they are sealed to disk.", 4 * mib, 1024 * gib},
     {"storage.head_age_max", Type::duration, "2h", "Age at which the newest data are sealed to disk.", minute, day},
     {"storage.series_active_max", Type::count, "5000000", "Series in memory; samples of new ones beyond it are refused.", 1, 1e9},
+    {"storage.series_per_metric_max", Type::count, "0", "Series of one metric; samples of new ones beyond it are refused. 0: no limit of its own.", 0, 1e9},
+    {"storage.retention_overrides", Type::list, "", "Series that are kept for a shorter time than `retention`, by whole days."},
+    {"storage.retention_overrides[].match", Type::text, required, "A PromQL selector."},
+    {"storage.retention_overrides[].keep", Type::duration, required, "How long its samples are kept.", hour, 100 * year},
     {"storage.block_cache_bytes", Type::size, "64MiB", "Memory for blocks read from disk.", mib, 1024 * gib},
     {"storage.future_max", Type::duration, "10m", "How far in the future a timestamp may lie.", 0, year},
 

@@ -58,7 +58,7 @@ Status Application::start() {
   // Replay of a large journal may pass systemd's start-up limit; five minutes are asked for at once.
   runtime::notify_extend_timeout(std::chrono::minutes(5), "replaying the journal");
   const Steady open_start = clock_.steady();
-  auto store = storage::Store::open(storage_options(config), clock_, *log_, registry_);
+  auto store = storage::Store::open(config_.storage, clock_, *log_, registry_);
   if (!store) return fail(store.error().in("storage at '" + config.storage.path + "'"));
   store_ = std::move(*store);
   const auto open_ms = std::chrono::duration_cast<Millis>(clock_.steady() - open_start).count();
@@ -150,6 +150,9 @@ http::Routes Application::all_routes() {
   add(ingest::routes(*sink_, clock_, ingest_limits(config), {config.otlp.promote_resource_attributes}));
   add(ingest::target_routes(*scraper_));
   add(query::prometheus_routes(*engine_, *store_, clock_, build_info()));
+  add(query::prometheus_admin_routes([this](const std::vector<model::Matchers>& selectors, model::TimeRange range) {
+    return store_->erase(selectors, range);
+  }));
   add(query::loki_routes(*store_, clock_));
   add(query::jaeger_routes(*store_, clock_));
   add(query::ml_routes(*models_, *store_, clock_));
@@ -183,6 +186,10 @@ http::Routes Application::own_routes() {
   };
   routes.push_back({"POST", "/-/reload", reload_handler, Lane::admin});
   routes.push_back({"PUT", "/-/reload", reload_handler, Lane::admin});
+  routes.push_back({"POST", "/-/seal", [this](const Request&) {
+                      const Status sealed = store_->seal();
+                      return sealed ? Response::text("sealed\n") : Response::error(sealed.error());
+                    }, Lane::admin});
   routes.push_back({"GET", "/metrics", [this](const Request&) {
                       return Response{200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, registry_.render()};
                     }, Lane::admin});

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "query/promql/ast.hpp"
+
 namespace plumbline::daemon {
 namespace {
 
@@ -111,7 +113,8 @@ std::vector<ingest::RelabelRule> relabel_of(const std::vector<config::Relabel>& 
 
 }  // namespace
 
-storage::Options storage_options(const config::Config& config) {
+config::Outcome<storage::Options> storage_options(const config::Config& config) {
+  config::Problems problems;
   storage::Options out;
   out.path = config.storage.path;
   switch (config.journal.sync.mode) {
@@ -124,9 +127,18 @@ storage::Options storage_options(const config::Config& config) {
   out.retention_events = config.storage.retention_events;
   out.future_max = config.storage.future_max;
   out.series_active_max = config.storage.series_active_max;
+  out.series_per_metric_max = config.storage.series_per_metric_max;
+  for (const config::RetentionOverride& r : config.storage.retention_overrides) {
+    auto matchers = query::promql::parse_selector(r.match);
+    if (matchers)
+      out.retention_overrides.push_back({std::move(*matchers), r.keep});
+    else
+      problems.push_back({r.place, matchers.error().message});
+  }
   out.head_bytes_max = config.storage.head_bytes_max;
   out.head_age_max = config.storage.head_age_max;
   out.block_cache_bytes = config.storage.block_cache_bytes;
+  if (!problems.empty()) return std::unexpected(std::move(problems));
   return out;
 }
 
@@ -235,6 +247,8 @@ std::expected<CheckedConfig, std::vector<std::string>> load_and_check(const std:
   std::vector<config::RuleGroup> groups;
   if (auto files = config::load_rule_files(out.config)) groups = std::move(*files);
   else add(files.error());
+  if (auto storage = storage_options(out.config)) out.storage = std::move(*storage);
+  else add(storage.error());
   if (auto jobs = scrape_jobs(out.config)) out.jobs = std::move(*jobs);
   else add(jobs.error());
   if (auto rules = rule_set(out.config, std::move(groups))) out.rules = std::move(*rules);

@@ -14,7 +14,8 @@
 
 namespace plumbline::daemon {
 
-storage::Options storage_options(const config::Config& config);
+// Fails: every selector that does not parse, with its place.
+config::Outcome<storage::Options> storage_options(const config::Config& config);
 query::EngineOptions engine_options(const config::Config& config);
 runtime::ServerOptions server_options(const config::Config& config);
 ingest::Limits ingest_limits(const config::Config& config);
@@ -27,6 +28,7 @@ config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::v
 // Everything that `plumbline check` and a reload look at before anything is changed.
 struct CheckedConfig {
   config::Config config;
+  storage::Options storage;
   std::vector<ingest::ScrapeJob> jobs;
   alerting::RuleSet rules;
 };

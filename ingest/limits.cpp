@@ -7,23 +7,12 @@
 namespace plumbline::ingest {
 namespace {
 
-std::unexpected<Rejection> refuse(std::string_view reason, std::string message) {
-  return std::unexpected(Rejection{std::string(reason), std::move(message), 1});
-}
-
-// How a refused series is named: by its metric where it has one.
-std::string name_of(const std::vector<model::Label>& labels) {
-  for (const model::Label& l : labels)
-    if (l.name == model::metric_name_label && !l.value.empty()) return "series " + printable(l.value);
-  return labels.empty() ? "series {}" : "series {" + printable(labels.front().name) + "=" + printable(labels.front().value) + ", ...}";
+std::expected<model::Labels, Rejection> rejected(std::expected<model::Labels, model::LabelTrouble> labels) {
+  if (labels) return std::move(*labels);
+  return std::unexpected(Rejection{std::move(labels.error().reason), std::move(labels.error().message), 1});
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-  if (text.size() <= limit::quoted_bytes_max) return json_quote(text);
-  return json_quote(text.substr(0, limit::quoted_bytes_max)) + "...";
-}
 
 void Rejections::add(std::string_view reason, std::string message, std::uint64_t count) {
   if (count == 0) return;
@@ -99,38 +88,11 @@ std::optional<Rejection> row_trouble(const model::Row& row) {
 }
 
 std::expected<model::Labels, Rejection> stream_labels(std::vector<model::Label> labels) {
-  if (labels.size() > limit::series_labels_max)
-    return refuse("too_many_labels", name_of(labels) + " has " + std::to_string(labels.size()) + " labels, the limit is " +
-                                         std::to_string(limit::series_labels_max));
-  for (const model::Label& l : labels) {
-    if (l.name.empty()) return refuse("empty_label_name", name_of(labels) + " has a label without a name");
-    if (!valid_utf8(l.name))
-      return refuse("invalid_utf8", name_of(labels) + ": label name " + printable(l.name) + " is not valid UTF-8");
-    if (!valid_utf8(l.value))
-      return refuse("invalid_utf8", name_of(labels) + ": the value of label " + printable(l.name) + " is not valid UTF-8");
-    if (l.name.size() > limit::label_name_bytes_max)
-      return refuse("label_too_long", name_of(labels) + ": label name " + printable(l.name) + " has " +
-                                          std::to_string(l.name.size()) + " bytes, the limit is " +
-                                          std::to_string(limit::label_name_bytes_max));
-    if (l.value.size() > limit::label_value_bytes_max)
-      return refuse("label_too_long", name_of(labels) + ": the value of label " + printable(l.name) + " has " +
-                                          std::to_string(l.value.size()) + " bytes, the limit is " +
-                                          std::to_string(limit::label_value_bytes_max));
-  }
-  std::sort(labels.begin(), labels.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  const auto twice = std::adjacent_find(labels.begin(), labels.end(), [](const auto& a, const auto& b) { return a.name == b.name; });
-  if (twice != labels.end())
-    return refuse("duplicate_label", name_of(labels) + " has label " + printable(twice->name) + " more than once");
-  std::erase_if(labels, [](const model::Label& l) { return l.value.empty(); });
-  return model::Labels::trusted(std::move(labels));
+  return rejected(model::checked_stream_labels(std::move(labels)));
 }
 
 std::expected<model::Labels, Rejection> series_labels(std::vector<model::Label> labels) {
-  const bool named = std::any_of(labels.begin(), labels.end(), [](const model::Label& l) {
-    return l.name == model::metric_name_label && !l.value.empty();
-  });
-  if (!named) return refuse("missing_name", name_of(labels) + " has no __name__");
-  return stream_labels(std::move(labels));
+  return rejected(model::checked_series_labels(std::move(labels)));
 }
 
 }  // namespace plumbline::ingest

@@ -12,14 +12,12 @@
 #include <vector>
 
 #include "ingest/ingest.hpp"
-#include "storage/model/labels.hpp"
+#include "storage/model/wire_labels.hpp"
 
 namespace plumbline::ingest {
 
 namespace limit {
-inline constexpr std::size_t series_labels_max = 128;         // Kubernetes' heaviest targets carry 40
-inline constexpr std::size_t label_name_bytes_max = 1024;     // Loki's and Mimir's default
-inline constexpr std::size_t label_value_bytes_max = 16384;   // a long URL; beyond it a value is a payload, not a label
+using model::limit::label_name_bytes_max;
 // JSON costs 24 bytes of tree for "0,": 16 MiB of it may become 200 MiB for the time of one request.
 inline constexpr std::size_t json_bytes_max = 16u << 20;
 // Messages inside messages. Real attributes nest 3 deep; 64 keeps the stack of a recursive decoder small.
@@ -33,15 +31,12 @@ inline constexpr std::size_t field_bytes_max = 1u << 20;      // a line or an at
 inline constexpr std::size_t resource_bytes_max = 64u << 10;
 // Refusals of one reason that are named one by one; further ones are counted in the last.
 inline constexpr std::size_t refusals_named_max = 20;
-// Field names and values in messages are cut to this.
-inline constexpr std::size_t quoted_bytes_max = 80;
 // The gRPC listener: streams of one connection that run at once (grpc-go's default is 100, too), and its memory.
 inline constexpr int grpc_streams_max = 100;
 inline constexpr std::size_t grpc_memory_bytes_max = 256u << 20;
 }  // namespace limit
 
-// Text from outside for a message: quoted, cut, safe to print.
-std::string printable(std::string_view text);
+using model::printable;
 
 // Rejections by reason, each reason's examples bounded however many rows there are.
 class Rejections {

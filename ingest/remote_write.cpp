@@ -5,6 +5,7 @@
 #include "daemon/base/compression.hpp"
 #include "daemon/base/text.hpp"
 #include "ingest/limits.hpp"
+#include "ingest/wire_samples.hpp"
 
 namespace plumbline::ingest {
 namespace {
@@ -140,9 +141,14 @@ Status check_content_type(const http::Request& request) {
 
 Result<Receipt> receive(Sink& sink, Limits limits, const http::Request& request) {
   PLUMBLINE_CHECK_OK(check_content_type(request));
-  PLUMBLINE_TRY(const std::string message, unsnappy(request.body, limits.inflated_bytes_max));
-  PLUMBLINE_TRY(Decoded decoded, decode_remote_write(message));
-  return sink.accept("remote_write", std::move(decoded));
+  // Kept for the thread's next request, unless this one was far larger than they usually are.
+  thread_local std::string buffer;
+  constexpr std::size_t kept_max = 4u << 20;
+  PLUMBLINE_TRY(const std::string_view message, unsnappy(request.body, limits.inflated_bytes_max, buffer));
+  Result<Decoded> decoded = decode_remote_write(message);
+  Result<Receipt> receipt = decoded ? sink.accept("remote_write", std::move(*decoded)) : fail(std::move(decoded).error());
+  if (buffer.capacity() > kept_max) std::string().swap(buffer);
+  return receipt;
 }
 
 }  // namespace
@@ -151,10 +157,20 @@ Result<Decoded> decode_remote_write(std::string_view message) {
   Decoded out;
   Refused refused;
   std::size_t series = 0, metadata = 0;
+  // What Prometheus sends at most by default; of a smaller message not more than it can hold.
+  const std::size_t expected = std::min<std::size_t>(2048, message.size() / 32);
+  out.batch.wire.series.reserve(expected);
+  out.batch.wire.samples.reserve(expected);
   try {
     pbf_reader reader(message.data(), message.size());
     while (reader.next()) switch (reader.tag_and_type()) {
-        case bytes_field(1): read_series(reader.get_message(), series++, out.batch, refused); break;
+        case bytes_field(1): {
+          const protozero::data_view view = reader.get_view();
+          const std::size_t index = series++;
+          if (!read_wire_series({view.data(), view.size()}, out.batch.wire))
+            read_series(pbf_reader(view), index, out.batch, refused);
+          break;
+        }
         case bytes_field(3): read_metadata(reader.get_message(), metadata++, out.batch, refused); break;
         default: reader.skip();
       }

@@ -182,6 +182,9 @@ struct BuildInfo {
 // Each returns routes whose handlers borrow the arguments for as long as the server runs.
 // /api/v1/{query,query_range,series,labels,label/<n>/values,metadata,status/buildinfo,format_query}, GET and POST.
 http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build);
+// POST and PUT /api/v1/admin/tsdb/delete_series?match[]=&start=&end=, answered 204 when `erase` has done it.
+using EraseSeries = std::function<Status(const std::vector<model::Matchers>&, model::TimeRange)>;
+http::Routes prometheus_admin_routes(EraseSeries erase);
 // /loki/api/v1/{query,query_range,labels,label/<n>/values,series}: stream selectors and line filters.
 http::Routes loki_routes(const storage::Reader& reader, const Clock& clock);
 // /jaeger/api/{services,services/<s>/operations,traces,traces/<id>}

@@ -25,6 +25,7 @@
 #include "storage/model/labels.hpp"
 #include "storage/model/matcher.hpp"
 #include "storage/model/sample.hpp"
+#include "storage/model/window.hpp"
 
 namespace rocksdb {
 class FileSystem;
@@ -45,6 +46,18 @@ struct SeriesSamples {
   std::vector<Sample> samples;
 };
 
+// Samples whose series are named by label bytes as remote write carries them (model/wire_labels.hpp): of a series that is
+// known nothing is parsed or copied. The bytes are a view of the request and must live until write() returns.
+struct WireSeries {
+  std::string_view labels;
+  std::uint32_t first = 0;  // its samples are samples[first, first + count)
+  std::uint32_t count = 0;
+};
+struct WireSamples {
+  std::vector<WireSeries> series;
+  std::vector<Sample> samples;
+};
+
 struct MetricMetadata {
   std::string metric;
   std::string type;  // counter, gauge, histogram, summary, unknown, ...
@@ -60,12 +73,13 @@ struct StatePut {
 // What one request brings. The whole batch is one journal record: after a crash it is there as a whole or not at all.
 struct WriteBatch {
   std::vector<SeriesSamples> series;
+  WireSamples wire;
   std::vector<MetricMetadata> metadata;
   std::vector<model::StreamRows> events;
   std::vector<model::LateLabel> labels;
   std::vector<StatePut> state;
   bool empty() const {
-    return series.empty() && metadata.empty() && events.empty() && labels.empty() && state.empty();
+    return series.empty() && wire.series.empty() && metadata.empty() && events.empty() && labels.empty() && state.empty();
   }
 };
 
@@ -104,6 +118,9 @@ struct SeriesQuery {
 // Called once per series that has at least one sample in range, in no particular order; the samples are sorted by time,
 // one per timestamp, stale markers included; the span is valid during the call only. False stops the scan.
 using SeriesVisitor = std::function<bool(const Labels&, std::span<const Sample>)>;
+
+// Called once per series that has a sample in any of the windows: one summary per window, in their order. False stops.
+using WindowVisitor = std::function<bool(const Labels&, std::span<const model::WindowSummary>)>;
 
 // A column of a RowBlock. values.size() equals the block's rows; monostate where the row has no such field (or null).
 struct Column {
@@ -145,6 +162,10 @@ class Reader {
 
   // Fails: over_limit when more than series_max or samples_max would be read, naming the limit.
   virtual Status select(const SeriesQuery& query, const SeriesVisitor& visit) const = 0;
+  // Exact aggregates over windows (ascending by start; they may overlap) without reading what lies inside them: for ranges
+  // of hours and more. The query's own range is not looked at. Fails: over_limit as select() for series.
+  virtual Status windows(const SeriesQuery& query, std::span<const TimeRange> windows,
+                         const WindowVisitor& visit) const = 0;
   // Series with any sample in range that match any of the selectors (all series when there is none); sorted; at most
   // `limit` (0: no limit).
   virtual Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
@@ -191,8 +212,15 @@ struct Options {
   Millis retention_events{std::chrono::hours(24 * 30)};
   Millis future_max{std::chrono::minutes(10)};
   std::uint64_t series_active_max = 5'000'000;
+  std::uint64_t series_per_metric_max = 0;          // 0: no limit of its own
   std::uint64_t head_bytes_max = 256ull << 20;      // the head is sealed when it passes this,
   Millis head_age_max{std::chrono::hours(2)};       // or when its first write is this old
+  // Series that are kept for a shorter time than the others, by whole days.
+  struct Retention {
+    Matchers matchers;
+    Millis keep{0};
+  };
+  std::vector<Retention> retention_overrides;
   std::uint64_t block_cache_bytes = 64ull << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
 };
@@ -209,7 +237,7 @@ struct Stats {
   std::int64_t time_max_ms = 0;
 };
 
-inline constexpr int format_version = 1;
+inline constexpr int format_version = 2;
 
 // Threads: any for Writer, Reader and State; maintain() from one thread (upkeep).
 // Owns: the data directory, locked against a second process.
@@ -224,6 +252,9 @@ class Store : public Writer, public Reader, public State {
   virtual Status maintain() = 0;
   // Writes the head as sealed blocks and trims the journal behind it, in one atomic step.
   virtual Status seal() = 0;
+  // Removes the samples that match any of the selectors inside the range, from everything written before the call. Seals, and
+  // rewrites the days that hold some: minutes for months. A crash in between leaves some days done: call it again.
+  virtual Status erase(const std::vector<Matchers>& selectors, TimeRange range) = 0;
   // Drains, seals and closes; later calls fail with unavailable.
   virtual Status close() = 0;
   virtual Stats stats() const = 0;

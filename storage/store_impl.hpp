@@ -1,7 +1,8 @@
 // The Store over RocksDB: it orders writes into the journal, drives both engines and owns the data directory.
 //
-//   write():  gate -> shared lock -> ids -> journal record (one atomic batch) -> heads -> unlock
-//   seal():   exclusive lock for the swap of the heads only; then chunks, blocks and the journal trim in one atomic batch
+//   write():  gate -> shared lock -> ids -> journal record -> heads -> unlock
+//   seal():   exclusive lock for the swap of the heads only; then segment files, and one atomic batch that names them, adds the
+//             event blocks and moves the trim position
 #pragma once
 
 #include <atomic>
@@ -10,6 +11,7 @@
 
 #include "daemon/base/mutex.hpp"
 #include "storage/events/event_engine.hpp"
+#include "storage/journal/journal.hpp"
 #include "storage/kv/kv.hpp"
 #include "storage/series/series_engine.hpp"
 #include "storage/storage.hpp"
@@ -27,6 +29,8 @@ class KvStore final : public Store {
   Result<WriteReceipt> write(WriteBatch batch) override;
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const override;
+  Status windows(const SeriesQuery& query, std::span<const TimeRange> windows,
+                 const WindowVisitor& visit) const override;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
                                      std::size_t limit) const override;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
@@ -46,29 +50,37 @@ class KvStore final : public Store {
 
   Status maintain() override;
   Status seal() override;
+  Status erase(const std::vector<Matchers>& selectors, TimeRange range) override;
   Status close() override;
   Stats stats() const override;
 
  private:
-  Status check_format();
+  // The format that the directory has.
+  Result<int> check_format();
+  Status upgrade_from_v1();
+  static void finish_upgrade(kv::Batch& out);
   Status load_positions();
   Status replay();
   Status load_metadata();
+  static void to_wire(WriteBatch& batch, std::string& arena);
   // Takes out what is too old or too new; says which and why.
   void refuse(WriteBatch& batch, WriteReceipt& receipt) const;
   // The metadata that says something new.
   std::vector<MetricMetadata> changed_metadata(std::vector<MetricMetadata> metadata) const;
-  Result<WriteReceipt> journal(WriteBatch batch, WriteReceipt receipt);
-  kv::Sync sync() const {
-    return options_.journal_sync.policy == SyncPolicy::always ? kv::Sync::yes : kv::Sync::no;
+  Status journal(WriteBatch& batch, WriteReceipt& receipt);
+  Status apply_facts(std::vector<MetricMetadata>& metadata, const std::vector<StatePut>& state);
+  journal::Sync sync() const {
+    return options_.journal_sync.policy == SyncPolicy::always ? journal::Sync::yes : journal::Sync::no;
   }
   Status alive() const PLUMBLINE_REQUIRES_SHARED(alive_mutex_);
   void note_first_write();
   bool seal_due() const;
   Status seal_once() PLUMBLINE_REQUIRES(upkeep_mutex_);
+  Status seal_heads() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status commit_frozen() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status retain() PLUMBLINE_REQUIRES(upkeep_mutex_);
   void refresh_meters();
+  std::uint64_t disk_bytes() const;
 
   const Options options_;
   Clock& clock_;
@@ -76,6 +88,8 @@ class KvStore final : public Store {
   Registry& registry_;
 
   std::unique_ptr<kv::Kv> kv_;  // destroyed after the engines that borrow it
+  std::unique_ptr<kv::TableFiles> files_;
+  std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<series::SeriesEngine> series_;
   std::unique_ptr<events::EventEngine> events_;
   std::unique_ptr<Syncer> syncer_;
@@ -89,16 +103,15 @@ class KvStore final : public Store {
   // first, and the swap waits inside of it.
   Mutex gate_mutex_;
   SharedMutex heads_mutex_;
-  std::atomic<std::uint64_t> sequence_{0};       // the last record's
-  std::atomic<std::uint64_t> journal_bytes_{0};  // behind the trim position
   std::atomic<std::int64_t> first_write_ns_{0};  // steady clock; 0: the active heads are empty
 
   Mutex upkeep_mutex_;  // seal, retention, close
   ClockGuard clock_guard_ PLUMBLINE_GUARDED_BY(upkeep_mutex_);
+  bool upgrading_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = false;  // the next commit ends the upgrade of the directory
   bool frozen_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = false;  // heads wait for their commit (the first try may fail)
   std::uint64_t frozen_sequence_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;  // the last record in the frozen heads
-  std::uint64_t frozen_journal_bytes_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;
   std::uint64_t trimmed_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;  // records up to here are in sealed blocks
+  std::int64_t overrides_applied_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = -1;  // the day when they were
   std::uint64_t sealed_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = 0;   // the last seal's number
 
   mutable SharedMutex metadata_mutex_;

@@ -2,8 +2,8 @@
 #include <charconv>
 
 #include "storage/store_impl.hpp"
-#include "storage/store_journal.hpp"
 #include "storage/store_keys.hpp"
+#include "storage/store_record.hpp"
 
 namespace plumbline::storage {
 
@@ -34,19 +34,22 @@ KvStore::~KvStore() {
 
 Status KvStore::open() {
   PLUMBLINE_TRY(kv_, kv::Kv::open({options_.path, options_.block_cache_bytes, options_.file_system}, log_, registry_));
-  PLUMBLINE_CHECK_OK(check_format());
-  series_ = std::make_unique<series::SeriesEngine>(*kv_, log_, registry_);
+  PLUMBLINE_TRY(const int format, check_format());
+  PLUMBLINE_TRY(files_, kv::TableFiles::open({options_.path + "/segments", options_.block_cache_bytes, options_.file_system}));
+  PLUMBLINE_TRY(journal_, journal::Journal::open({options_.path + "/journal", options_.file_system}, log_, registry_));
+  series_ = std::make_unique<series::SeriesEngine>(*kv_, *files_, log_, registry_);
   events_ = std::make_unique<events::EventEngine>(*kv_, log_, registry_);
   PLUMBLINE_CHECK_OK(load_positions());
   PLUMBLINE_CHECK_OK(load_metadata());
+  if (format == 1) PLUMBLINE_CHECK_OK(upgrade_from_v1());
   PLUMBLINE_CHECK_OK(replay());
   if (options_.journal_sync.policy == SyncPolicy::interval)
-    syncer_ = std::make_unique<Syncer>(*kv_, options_.journal_sync.interval, log_, registry_);
+    syncer_ = std::make_unique<Syncer>(*journal_, options_.journal_sync.interval, log_, registry_);
   closed_ = false;
   return {};
 }
 
-Status KvStore::check_format() {
+Result<int> KvStore::check_format() {
   PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, format_key()));
   if (!stored) {
     // Every store gets its format before anything else: without it this is a fresh one, or not one of ours.
@@ -58,7 +61,8 @@ Status KvStore::check_format() {
     if (!empty) return fail(Code::corrupt, options_.path + ": the format version is missing beside a journal");
     kv::Batch batch;
     batch.put(kv::Family::meta, format_key(), std::to_string(format_version));
-    return kv_->write(std::move(batch), kv::Sync::yes);
+    PLUMBLINE_CHECK_OK(kv_->write(std::move(batch), kv::Sync::yes));
+    return format_version;
   }
   int version = 0;
   const auto [end, error] = std::from_chars(stored->data(), stored->data() + stored->size(), version);
@@ -68,7 +72,7 @@ Status KvStore::check_format() {
     return fail(Code::unsupported, options_.path + " has format " + *stored + ", this Plumbline reads up to format " +
                                        std::to_string(format_version) +
                                        ": start the newer Plumbline that wrote it, or give another data directory");
-  return {};
+  return version;
 }
 
 Status KvStore::load_positions() {
@@ -80,7 +84,6 @@ Status KvStore::load_positions() {
     sealed_ = in.le64();
     if (!in.ok() || !in.done()) return fail(Code::corrupt, options_.path + ": the trim position does not decode");
   }
-  sequence_ = trimmed_;
   return series_->load(sealed_);
 }
 
@@ -112,35 +115,26 @@ Status KvStore::load_metadata() {
 
 Status KvStore::replay() {
   const Steady start = clock_.steady();
-  Status damage;
+  std::uint64_t trimmed = 0;
+  {
+    Lock lock(upkeep_mutex_);
+    trimmed = trimmed_;
+  }
   std::uint64_t records = 0;
   std::uint64_t samples = 0;
   std::uint64_t rows = 0;
-  const auto apply = [&](std::uint64_t sequence, std::string_view value) -> Status {
-    PLUMBLINE_TRY(const JournalRecord record, decode_journal(sequence, value));
-    for (const JournalSeries& s : record.series) {
-      const series::EntryPtr entry = series_->entry(s.id);
-      if (!entry)
-        return fail(Code::corrupt, "it names series " + std::to_string(s.id) + ", which the series index lacks");
-      series_->replay(entry, s.samples, sequence);
-      samples += s.samples.size();
-    }
-    for (const model::StreamRows& stream : record.events) rows += stream.rows.size();
-    events_->append(record.events, record.labels);
-    journal_bytes_.fetch_add(value.size());
+  const auto apply = [&](std::uint64_t sequence, std::string_view bytes) -> Status {
+    auto record = decode_record(bytes);
+    Status done = record ? series_->replay(record->definitions, record->runs, record->samples) : fail(std::move(record).error());
+    if (done) done = apply_facts(record->metadata, record->state);
+    if (!done) return fail(done.error().in(options_.path + ": journal record " + std::to_string(sequence)));
+    ++records;
+    samples += record->samples.size();
+    for (const model::StreamRows& stream : record->events) rows += stream.rows.size();
+    events_->append(record->events, record->labels);
     return {};
   };
-  const std::uint64_t from = sequence_ + 1;
-  PLUMBLINE_CHECK_OK(kv_->scan(kv::Family::journal, journal_key(from), "", [&](std::string_view key, std::string_view value) {
-    ByteReader in(key);
-    const std::uint64_t sequence = in.be64();
-    damage = in.ok() && in.done() ? apply(sequence, value) : fail(Code::corrupt, "its key is not 8 bytes");
-    if (!damage) damage = fail(damage.error().in(options_.path + ": journal record " + std::to_string(sequence)));
-    sequence_ = sequence;
-    ++records;
-    return damage.has_value();
-  }));
-  PLUMBLINE_CHECK_OK(damage);
+  PLUMBLINE_CHECK_OK(journal_->replay(trimmed, apply));
   if (records > 0) {
     note_first_write();
     const auto took = std::chrono::duration<double>(clock_.steady() - start).count();
@@ -161,6 +155,7 @@ Status KvStore::close() {
   Lock upkeep(upkeep_mutex_);
   syncer_.reset();
   Status sealed = seal_once();
+  journal_.reset();
   Status closed = kv_->close();
   return sealed ? closed : sealed;
 }

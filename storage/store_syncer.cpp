@@ -2,8 +2,8 @@
 
 namespace plumbline::storage {
 
-Syncer::Syncer(kv::Kv& kv, Millis interval, Log& log, Registry& registry)
-    : kv_(kv),
+Syncer::Syncer(journal::Journal& journal, Millis interval, Log& log, Registry& registry)
+    : journal_(journal),
       interval_(interval),
       log_(log),
       failures_(registry.counter("plumbline_store_sync_failures_total", "Times the journal could not be synced.")),
@@ -29,7 +29,7 @@ void Syncer::run() {
       if (stop_) return;
     }
     if (!dirty_.exchange(false, std::memory_order_acquire)) continue;
-    if (auto status = kv_.sync_journal(); !status) {
+    if (auto status = journal_.sync(); !status) {
       dirty_ = true;  // still owed
       failures_.add();
       log_.error("the journal could not be synced", {{"error", status.error().message}});

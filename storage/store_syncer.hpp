@@ -8,20 +8,20 @@
 #include "daemon/base/log.hpp"
 #include "daemon/base/meters.hpp"
 #include "daemon/base/mutex.hpp"
-#include "storage/kv/kv.hpp"
+#include "storage/journal/journal.hpp"
 
 namespace plumbline::storage {
 
-// Threads: one of its own. wrote() from any. Borrows: kv, log, registry.
+// Threads: one of its own. wrote() from any. Borrows: journal, log, registry.
 class Syncer {
  public:
-  Syncer(kv::Kv& kv, Millis interval, Log& log, Registry& registry);
+  Syncer(journal::Journal& journal, Millis interval, Log& log, Registry& registry);
   ~Syncer();  // stops; the caller syncs or closes the journal after it
   void wrote() { dirty_.store(true, std::memory_order_release); }
 
  private:
   void run();
-  kv::Kv& kv_;
+  journal::Journal& journal_;
   const Millis interval_;
   Log& log_;
   Counter& failures_;

@@ -1,4 +1,5 @@
 // Sealing, retention and self-metrics: what upkeep does behind the writers' backs.
+#include "storage/kv/kill_point.hpp"
 #include "storage/store_impl.hpp"
 #include "storage/store_keys.hpp"
 
@@ -11,7 +12,7 @@ constexpr std::uint64_t journal_bytes_max = 512ull << 20;
 
 bool KvStore::seal_due() const {
   if (series_->head_bytes() + events_->head_bytes() >= options_.head_bytes_max) return true;
-  if (journal_bytes_.load() >= journal_bytes_max) return true;
+  if (journal_->bytes() >= journal_bytes_max) return true;
   const std::int64_t first = first_write_ns_.load();
   if (first == 0) return false;
   const Steady since{std::chrono::nanoseconds(first)};
@@ -25,6 +26,8 @@ Status KvStore::maintain() {
   Status sealed;
   if (frozen_ || seal_due()) sealed = seal_once();
   Status retained = retain();
+  if (sealed && retained)
+    if (auto merged = series_->merge_day(clock_.now_ms()); !merged) retained = fail(merged.error().in("merging a day"));
   refresh_meters();
   return sealed ? retained : sealed;
 }
@@ -36,19 +39,33 @@ Status KvStore::seal() {
   return seal_once();
 }
 
+Status KvStore::erase(const std::vector<Matchers>& selectors, TimeRange range) {
+  ReadLock alive_lock(alive_mutex_);
+  PLUMBLINE_CHECK_OK(alive());
+  Lock upkeep(upkeep_mutex_);
+  PLUMBLINE_CHECK_OK(seal_once());
+  Roaring ids;
+  for (const Matchers& selector : selectors) ids |= series_->index().resolve(selector);
+  return series_->erase(ids, range);
+}
+
 Status KvStore::seal_once() {
   if (frozen_) PLUMBLINE_CHECK_OK(commit_frozen());  // an earlier seal whose commit failed
-  if (sequence_.load() == trimmed_) return {};
+  if (journal_->last_sequence() == trimmed_) return {};
+  return seal_heads();
+}
+
+Status KvStore::seal_heads() {
   {
     Lock gate(gate_mutex_);
     WriteLock heads(heads_mutex_);
     series_->freeze();
     events_->freeze(sealed_ + 1);
-    frozen_sequence_ = sequence_;
-    frozen_journal_bytes_ = journal_bytes_;
+    frozen_sequence_ = std::max(trimmed_, journal_->last_sequence());  // an upgrade's old position is ahead
     first_write_ns_ = 0;
     frozen_ = true;
   }
+  kv::kill_point("seal.frozen");
   return commit_frozen();
 }
 
@@ -60,27 +77,29 @@ Status KvStore::commit_frozen() {
   const auto build = [&]() -> Status {
     PLUMBLINE_CHECK_OK(series_->seal(batch));
     PLUMBLINE_CHECK_OK(events_->seal(batch));
+    if (upgrading_) finish_upgrade(batch);
     ByteWriter positions;
-    positions.le64(trim);
+    positions.le64(upgrading_ ? 0 : trim);
     positions.le64(seal);
     batch.put(kv::Family::meta, positions_key(), positions.str());
     // Synced whatever the journal's policy is: the records behind it are about to go.
+    kv::kill_point("seal.commit.before");
     return kv_->write(std::move(batch), kv::Sync::yes);
   };
   if (auto status = build(); !status) {
     seal_failures_.add();
     return fail(status.error().in("sealing the head"));
   }
+  kv::kill_point("seal.commit.after");
   series_->thaw();
   events_->thaw();
   frozen_ = false;
   ++sealed_;
   trimmed_ = frozen_sequence_;
-  journal_bytes_.fetch_sub(frozen_journal_bytes_);
   seal_seconds_.observe(std::chrono::duration<double>(clock_.steady() - start).count());
   // The position above is what trims; this only gives the space back, and a crash before it leaves records that replay
   // passes over.
-  if (auto status = kv_->drop_range(kv::Family::journal, journal_key(0), journal_key(trimmed_ + 1)); !status)
+  if (auto status = journal_->trim(trimmed_); !status)
     log_.warn("the trimmed journal still takes space", {{"error", status.error().message}});
   return {};
 }
@@ -91,10 +110,20 @@ Status KvStore::retain() {
   const std::int64_t now_ms = now_ns / 1'000'000;
   PLUMBLINE_TRY(const bool dropped, series_->retain(now_ms - options_.retention_series.count()));
   PLUMBLINE_CHECK_OK(events_->retain(now_ns - options_.retention_events.count() * 1'000'000));
+  // Once per start and then once a day: a day is what ends.
+  const std::int64_t today = now_ms / 86'400'000;
+  if (!options_.retention_overrides.empty() && today != overrides_applied_) {
+    for (const Options::Retention& r : options_.retention_overrides) {
+      const std::int64_t cutoff = (now_ms - r.keep.count()) / 86'400'000 * 86'400'000;
+      if (cutoff > 0)
+        PLUMBLINE_CHECK_OK(series_->erase(series_->index().resolve(r.matchers), {0, cutoff - 1}));
+    }
+    overrides_applied_ = today;
+  }
   if (!dropped) return {};
   Lock gate(gate_mutex_);
   WriteLock heads(heads_mutex_);
-  return series_->forget(trimmed_);
+  return series_->forget();
 }
 
 void KvStore::refresh_meters() {
@@ -106,8 +135,12 @@ void KvStore::refresh_meters() {
       static_cast<double>(series_->head_bytes() + events_->head_bytes()));
   set("plumbline_store_head_samples", "Samples in the open heads.", static_cast<double>(series_->head_samples()));
   set("plumbline_store_head_rows", "Rows in the open heads.", static_cast<double>(events_->head_rows()));
-  set("plumbline_store_journal_bytes", "Journal that a restart replays.", static_cast<double>(journal_bytes_.load()));
-  set("plumbline_store_disk_bytes", "Files of the data directory.", static_cast<double>(kv_->disk_bytes()));
+  set("plumbline_store_journal_bytes", "Journal that a restart replays.", static_cast<double>(journal_->bytes()));
+  set("plumbline_store_disk_bytes", "Files of the data directory.", static_cast<double>(disk_bytes()));
+}
+
+std::uint64_t KvStore::disk_bytes() const {
+  return kv_->disk_bytes() + series_->segment_bytes() + journal_->bytes();
 }
 
 Stats KvStore::stats() const {
@@ -119,8 +152,8 @@ Stats KvStore::stats() const {
   out.head_bytes = series_->head_bytes() + events_->head_bytes();
   out.head_samples = series_->head_samples();
   out.head_rows = events_->head_rows();
-  out.disk_bytes = kv_->disk_bytes();
-  out.journal_sequence = sequence_;
+  out.disk_bytes = disk_bytes();
+  out.journal_sequence = journal_->last_sequence();
   out.time_min_ms = series_->time_min();
   out.time_max_ms = series_->time_max();
   return out;

@@ -4,8 +4,10 @@
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/text.hpp"
+#include "storage/kv/kill_point.hpp"
+#include "storage/model/wire_labels.hpp"
 #include "storage/store_impl.hpp"
-#include "storage/store_journal.hpp"
+#include "storage/store_record.hpp"
 #include "storage/store_keys.hpp"
 
 namespace plumbline::storage {
@@ -42,6 +44,9 @@ std::string why(const char* reason, Millis retention, Millis future) {
   return "is more than " + format_duration_ms(future.count()) + " in the future";
 }
 
+// A thread keeps its buffer for the next record; one that was needed once for a huge request is given back.
+constexpr std::size_t record_kept_max = 4u << 20;
+
 std::string encode_metadata(const MetricMetadata& m) {
   ByteWriter out;
   out.u8(metadata_version);
@@ -53,6 +58,27 @@ std::string encode_metadata(const MetricMetadata& m) {
 
 }  // namespace
 
+// Samples that are named by labels join those that are named by label bytes: one path from here on.
+void KvStore::to_wire(WriteBatch& batch, std::string& arena) {
+  if (batch.series.empty()) return;
+  std::vector<std::pair<std::size_t, std::size_t>> places;
+  places.reserve(batch.series.size());
+  for (const SeriesSamples& s : batch.series) {
+    const std::size_t at = arena.size();
+    model::append_wire_form(s.labels, arena);
+    places.emplace_back(at, arena.size() - at);
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const SeriesSamples& s = batch.series[i];
+    if (s.samples.empty()) continue;
+    batch.wire.series.push_back({std::string_view(arena).substr(places[i].first, places[i].second),
+                                 static_cast<std::uint32_t>(batch.wire.samples.size()),
+                                 static_cast<std::uint32_t>(s.samples.size())});
+    batch.wire.samples.insert(batch.wire.samples.end(), s.samples.begin(), s.samples.end());
+  }
+  batch.series.clear();
+}
+
 void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
   const std::int64_t now_ns = clock_.now_ns();
   const std::int64_t now_ms = now_ns / 1'000'000;
@@ -62,19 +88,32 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
   const Window ns{std::max<std::int64_t>(0, now_ns - options_.retention_events.count() * 1'000'000),
                   now_ns + options_.future_max.count() * 1'000'000};
   Refusals refusals;
-  for (SeriesSamples& s : batch.series) {
-    std::erase_if(s.samples, [&](const Sample& sample) {
-      const char* reason = ms.refuses(sample.t);
-      if (reason != nullptr)
-        refusals.add(reason, [&] {
-          return "sample of " + s.labels.str() + " at " + format_rfc3339_ms(sample.t) + " " +
-                 why(reason, options_.retention_series, options_.future_max);
-        });
-      return reason != nullptr;
-    });
-    receipt.samples += s.samples.size();
+  WireSamples& wire = batch.wire;
+  bool all = true;
+  for (const Sample& s : wire.samples) all &= s.t >= ms.min && s.t <= ms.max;
+  if (!all) {
+    WireSamples kept;
+    kept.samples.reserve(wire.samples.size());
+    for (const WireSeries& series : wire.series) {
+      const std::size_t first = kept.samples.size();
+      for (std::uint32_t i = 0; i < series.count; ++i) {
+        const Sample& sample = wire.samples[series.first + i];
+        const char* reason = ms.refuses(sample.t);
+        if (reason == nullptr)
+          kept.samples.push_back(sample);
+        else
+          refusals.add(reason, [&] {
+            return "sample of " + model::wire_name(series.labels) + " at " + format_rfc3339_ms(sample.t) + " " +
+                   why(reason, options_.retention_series, options_.future_max);
+          });
+      }
+      const std::size_t count = kept.samples.size() - first;
+      if (count > 0)
+        kept.series.push_back({series.labels, static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(count)});
+    }
+    wire = std::move(kept);
   }
-  std::erase_if(batch.series, [](const SeriesSamples& s) { return s.samples.empty(); });
+  receipt.samples = wire.samples.size();
   for (model::StreamRows& stream : batch.events) {
     std::erase_if(stream.rows, [&](const model::Row& row) {
       const char* reason = ns.refuses(row.time_ns);
@@ -90,10 +129,6 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
   std::erase_if(batch.events, [](const model::StreamRows& s) { return s.rows.empty(); });
   receipt.labels = batch.labels.size();
   receipt.refusals = refusals.take();
-  for (const Refusal& r : receipt.refusals)
-    registry_.counter("plumbline_store_refused_total", "Samples and rows outside of the store's time window.",
-                      {{"reason", r.reason}})
-        .add(r.count);
 }
 
 std::vector<MetricMetadata> KvStore::changed_metadata(std::vector<MetricMetadata> metadata) const {
@@ -110,73 +145,80 @@ Result<WriteReceipt> KvStore::write(WriteBatch batch) {
   ReadLock alive_lock(alive_mutex_);
   PLUMBLINE_CHECK_OK(alive());
   WriteReceipt receipt;
+  std::string arena;  // of label bytes made here; lives as long as the views of it
+  to_wire(batch, arena);
   refuse(batch, receipt);
   batch.metadata = changed_metadata(std::move(batch.metadata));
-  if (batch.empty()) return receipt;
-  return journal(std::move(batch), std::move(receipt));
+  if (!batch.empty()) PLUMBLINE_CHECK_OK(journal(batch, receipt));
+  for (const Refusal& r : receipt.refusals)
+    registry_.counter("plumbline_store_refused_total", "Samples and rows that the store refused while it kept the rest.",
+                      {{"reason", r.reason}})
+        .add(r.count);
+  return receipt;
 }
 
-Result<WriteReceipt> KvStore::journal(WriteBatch batch, WriteReceipt receipt) {
+Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   gate_mutex_.lock();
   ReadLock heads(heads_mutex_);
   gate_mutex_.unlock();
 
-  series::SeriesEngine::Refused over_limit;
-  const std::vector<series::EntryPtr> entries =
-      series_->resolve(batch.series, options_.series_active_max, over_limit);
-  if (over_limit.samples > 0) {
-    registry_.counter("plumbline_store_refused_total", "Samples and rows outside of the store's time window.",
-                      {{"reason", "series_limit"}})
-        .add(over_limit.samples);
-    const std::string what = "new series " + over_limit.example + ": the limit of " +
-                             std::to_string(options_.series_active_max) + " active series is reached";
-    // Nothing but new series: the sender is told to come later. Otherwise what is known is stored.
-    if (batch.empty()) return fail(Code::over_limit, what);
-    receipt.samples -= over_limit.samples;
-    receipt.refusals.push_back({"series_limit", what, over_limit.samples});
-  }
+  // Kept for the next request of the thread: a request costs no allocation for what the last one had room for.
+  thread_local series::Resolved resolved;
+  thread_local std::string record;
+  series_->resolve(batch.wire, {options_.series_active_max, options_.series_per_metric_max}, resolved);
+  const bool nothing_else = batch.events.empty() && batch.labels.empty() && batch.metadata.empty() && batch.state.empty();
+  if (resolved.runs.empty() && nothing_else && resolved.over_limit)
+    // Nothing but new series over a limit: the sender is told to come later. Otherwise what can be stored is.
+    return fail(Code::over_limit, resolved.refusals.front().example);
+  receipt.samples -= resolved.refused_samples;
+  std::move(resolved.refusals.begin(), resolved.refusals.end(), std::back_inserter(receipt.refusals));
+  if (resolved.runs.empty() && nothing_else) return {};
+
+  RecordWriter writer(record);
+  writer.definitions(resolved.definitions);
+  writer.samples(resolved.runs, batch.wire.samples);
+  writer.events(batch.events);
+  writer.labels(batch.labels);
+  writer.metadata(batch.metadata);
+  writer.state(batch.state);
+  // What must be in journal order is done under the journal's lock: replay then ends where this process stands.
+  Status applied;
+  PLUMBLINE_CHECK_OK(journal_->append(record, sync(), [&](std::uint64_t) {
+    series_->append(resolved.runs, batch.wire.samples, resolved.definitions);
+    applied = apply_facts(batch.metadata, batch.state);
+  }));
+  PLUMBLINE_CHECK_OK(applied);
+  if (syncer_) syncer_->wrote();
+  if (record.capacity() > record_kept_max) std::string().swap(record);
+  events_->append(batch.events, batch.labels);
+  note_first_write();
+  samples_total_.add(receipt.samples);
+  rows_total_.add(receipt.rows);
+  labels_total_.add(receipt.labels);
+  return {};
+}
+
+// Metadata and state live in RocksDB; the journal has them as well, because the order of a key's values is the journal's.
+Status KvStore::apply_facts(std::vector<MetricMetadata>& metadata, const std::vector<StatePut>& state) {
+  if (metadata.empty() && state.empty()) return {};
   kv::Batch out;
-  std::uint64_t record_bytes = 0;
-  if (!batch.series.empty() || !batch.events.empty() || !batch.labels.empty()) {
-    const std::uint64_t sequence = sequence_.fetch_add(1) + 1;
-    JournalEncoder record(sequence);
-    record.begin_series(entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) record.series(entries[i]->id, batch.series[i].samples);
-    record.events(batch.events);
-    record.labels(batch.labels);
-    const std::string bytes = record.finish();
-    record_bytes = bytes.size();
-    series_->define(entries, sequence, out);
-    out.put(kv::Family::journal, journal_key(sequence), bytes);
-  }
-  for (const MetricMetadata& m : batch.metadata)
-    out.put(kv::Family::meta, metadata_key(m.metric), encode_metadata(m));
-  for (const StatePut& s : batch.state) {
+  for (const MetricMetadata& m : metadata) out.put(kv::Family::meta, metadata_key(m.metric), encode_metadata(m));
+  for (const StatePut& s : state) {
     if (s.value)
       out.put(kv::Family::state, s.key, *s.value);
     else
       out.remove(kv::Family::state, s.key);
   }
-  PLUMBLINE_CHECK_OK(kv_->write(std::move(out), sync()));
-  if (syncer_) syncer_->wrote();
-
-  if (record_bytes > 0) {
-    series_->append(entries, batch.series);
-    events_->append(batch.events, batch.labels);
-    journal_bytes_.fetch_add(record_bytes);
-    note_first_write();
+  kv::kill_point("store.facts.before");
+  PLUMBLINE_CHECK_OK(kv_->write(std::move(out), kv::Sync::no));
+  kv::kill_point("store.facts.after");
+  if (metadata.empty()) return {};
+  WriteLock lock(metadata_mutex_);
+  for (MetricMetadata& m : metadata) {
+    std::string name = m.metric;
+    metadata_[std::move(name)] = std::move(m);
   }
-  if (!batch.metadata.empty()) {
-    WriteLock lock(metadata_mutex_);
-    for (MetricMetadata& m : batch.metadata) {
-      const std::string name = m.metric;
-      metadata_[name] = std::move(m);
-    }
-  }
-  samples_total_.add(receipt.samples);
-  rows_total_.add(receipt.rows);
-  labels_total_.add(receipt.labels);
-  return receipt;
+  return {};
 }
 
 void KvStore::note_first_write() {

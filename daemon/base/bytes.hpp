@@ -50,15 +50,35 @@ class ByteReader {
   bool ok() const { return ok_; }
   bool done() const { return at_ == end_; }
   std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
-  std::uint8_t u8() { return static_cast<std::uint8_t>(be(1)); }
+  std::uint8_t u8() {
+    if (at_ == end_) {
+      ok_ = false;
+      return 0;
+    }
+    return static_cast<std::uint8_t>(*at_++);
+  }
   std::uint16_t be16() { return static_cast<std::uint16_t>(be(2)); }
   std::uint32_t be32() { return static_cast<std::uint32_t>(be(4)); }
   std::uint64_t be64() { return be(8); }
   std::int64_t be_i64() { return static_cast<std::int64_t>(be64() ^ (1ull << 63)); }
   std::uint32_t le32() { return static_cast<std::uint32_t>(le(4)); }
-  std::uint64_t le64() { return le(8); }
+  std::uint64_t le64() {
+    if (left() < 8) {
+      ok_ = false;
+      at_ = end_;
+      return 0;
+    }
+    std::uint64_t v = 0;
+    std::memcpy(&v, at_, 8);
+    at_ += 8;
+    if constexpr (std::endian::native == std::endian::big) v = __builtin_bswap64(v);
+    return v;
+  }
   double f64() { return std::bit_cast<double>(le64()); }
-  std::uint64_t varint();
+  std::uint64_t varint() {
+    if (at_ != end_ && static_cast<std::uint8_t>(*at_) < 0x80) return static_cast<std::uint8_t>(*at_++);
+    return long_varint();
+  }
   std::int64_t zigzag() {
     const std::uint64_t v = varint();
     return static_cast<std::int64_t>(v >> 1) ^ -static_cast<std::int64_t>(v & 1);
@@ -67,6 +87,7 @@ class ByteReader {
   std::string_view sized() { return raw(varint()); }
 
  private:
+  std::uint64_t long_varint();
   std::uint64_t be(std::size_t n);
   std::uint64_t le(std::size_t n);
   const char* at_;

@@ -68,6 +68,13 @@ Result<std::string> inflate(std::string_view bytes, std::size_t bytes_max) {
 }
 
 Result<std::string> unsnappy(std::string_view bytes, std::size_t bytes_max) {
+  std::string out;
+  PLUMBLINE_TRY(const std::string_view whole, unsnappy(bytes, bytes_max, out));
+  out.resize(whole.size());
+  return out;
+}
+
+Result<std::string_view> unsnappy(std::string_view bytes, std::size_t bytes_max, std::string& out) {
   std::size_t declared = 0;
   if (!::snappy::GetUncompressedLength(bytes.data(), bytes.size(), &declared))
     return fail(Code::invalid_input, "damaged snappy block: no length");
@@ -78,10 +85,11 @@ Result<std::string> unsnappy(std::string_view bytes, std::size_t bytes_max) {
   if (declared / 64 > bytes.size())
     return fail(Code::invalid_input, fmt::format("damaged snappy block: {} bytes cannot hold the declared {}",
                                                  bytes.size(), declared));
-  std::string out(declared, '\0');
+  // Not filled with zeroes: snappy writes every byte or fails.
+  if (out.size() < declared) out.resize_and_overwrite(declared, [](char*, std::size_t n) { return n; });
   if (!::snappy::RawUncompress(bytes.data(), bytes.size(), out.data()))
     return fail(Code::invalid_input, "damaged snappy block");
-  return out;
+  return std::string_view(out).substr(0, declared);
 }
 
 Result<std::string> unzstd(std::string_view bytes, std::size_t bytes_max) {

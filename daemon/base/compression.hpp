@@ -14,6 +14,8 @@ namespace plumbline {
 Result<std::string> gunzip(std::string_view bytes, std::size_t bytes_max);   // gzip; several members in a row are fine
 Result<std::string> inflate(std::string_view bytes, std::size_t bytes_max);  // zlib ("deflate" in HTTP)
 Result<std::string> unsnappy(std::string_view bytes, std::size_t bytes_max);  // raw snappy block
+// Into a buffer that the caller keeps for the next block; the answer is a view of it.
+Result<std::string_view> unsnappy(std::string_view bytes, std::size_t bytes_max, std::string& buffer);
 Result<std::string> unzstd(std::string_view bytes, std::size_t bytes_max);
 
 std::string gzip(std::string_view bytes);

@@ -45,6 +45,7 @@ class Session {
   boost::asio::awaitable<bool> answer_unrouted(std::string allowed);
   boost::asio::awaitable<bool> answer_by(const http::Route* route, http::Request request);
   boost::asio::awaitable<bool> receive();
+  boost::asio::awaitable<bool> receive_body(std::size_t rest);
   boost::asio::awaitable<bool> send(std::string bytes);
   // Sends the refusal and closes so that the client can still read it.
   boost::asio::awaitable<void> refuse();

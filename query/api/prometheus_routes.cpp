@@ -293,4 +293,19 @@ http::Routes prometheus_routes(const Engine& engine, const storage::Reader& read
   return routes;
 }
 
+http::Routes prometheus_admin_routes(EraseSeries erase) {
+  const auto handle = [erase = std::move(erase)](const Request& r) {
+    const auto done = [&]() -> Status {
+      PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
+      if (selectors.empty()) return fail(Code::invalid_input, "no match[] parameter provided");
+      PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
+      return erase(selectors, range);
+    }();
+    return done ? Response::empty(204) : prometheus_error(done.error());
+  };
+  http::Routes routes;
+  for (const char* method : {"POST", "PUT"}) routes.push_back({method, "/api/v1/admin/tsdb/delete_series", handle, http::Lane::admin});
+  return routes;
+}
+
 }  // namespace plumbline::query

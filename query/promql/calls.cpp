@@ -99,10 +99,6 @@ Labels absent_labels(const Expr& e) {
   return out;
 }
 
-bool ends_like_counter(std::string_view name) {
-  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_bucket");
-}
-
 }  // namespace
 
 // -------------------------------------------------------------------------------------------------------- range vectors
@@ -111,7 +107,8 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
   const Timing& timing = timings_.at(&e);
   if (e.kind == Kind::matrix) {
     std::vector<Sample> kept;
-    for (const LoadedSeries& series : sources_[timing.source].series) {
+    PLUMBLINE_TRY(const auto* read, loaded(timing.source));
+    for (const LoadedSeries& series : *read) {
       PLUMBLINE_CHECK_OK(tick());
       if (!series.stale) {
         PLUMBLINE_CHECK_OK(sink({series.labels, series.samples}));
@@ -165,6 +162,11 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
         return execution_error(fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", scalars[1][i]));
     }
   const Timing& timing = timings_.at(range);
+  if (const MatrixSelector* m = summary_argument(c);
+      m != nullptr && !sources_[timing.source].loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start)) {
+    PLUMBLINE_TRY(const bool done, summary_call(c, *m, grid, sink));
+    if (done) return {};
+  }
   const bool counter = fn == Fn::rate || fn == Fn::increase;
   LabelIndex seen;
   std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series

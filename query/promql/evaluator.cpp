@@ -164,7 +164,8 @@ Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps,
   const Timing& timing = timings_.at(&s);
   const std::int64_t lookback = context_.options.lookback.count();
   std::size_t done = 0;
-  for (const LoadedSeries& series : sources_[timing.source].series) {
+  PLUMBLINE_TRY(const auto* read, loaded(timing.source));
+  for (const LoadedSeries& series : *read) {
     if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
     Column column(series.labels, grid.count);
     bool any = false;
@@ -240,7 +241,6 @@ Result<Answer> Evaluator::answer_range(const Expr& e) {
 Result<Answer> Evaluator::run(const Expr& root) {
   const Grid& grid = context_.grid;
   PLUMBLINE_CHECK_OK(prepare(root, {grid.start, grid.last()}));
-  PLUMBLINE_CHECK_OK(load());
   Answer answer;
   switch (type_of(root)) {
     case Type::scalar: {

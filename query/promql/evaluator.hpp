@@ -1,7 +1,7 @@
 // Evaluates one query. Shape: selectors are read once for the time their use needs; each node then yields, series by
 // series, a column over all steps of its grid. What is the same at every step is computed at one step and repeated.
 //
-//   prepare (durations, @, time ranges) -> load (one select per distinct selector) -> columns bottom-up -> answer
+//   prepare (durations, @, time ranges) -> columns bottom-up, each distinct selector read once, when it is needed -> answer
 #pragma once
 
 #include <memory>
@@ -54,6 +54,7 @@ class Evaluator {
     model::Matchers matchers;
     model::TimeRange range;
     std::vector<LoadedSeries> series;
+    bool loaded = false;
   };
   // The samples of one series of a range vector, with the window around each step.
   struct RangeSeries {
@@ -65,7 +66,8 @@ class Evaluator {
   // prepare.cpp
   Status prepare(const Expr& e, model::TimeRange times);
   Result<Timing> resolve(const Modifiers& m);
-  Status load();
+  // The samples of a source, read at the first call.
+  Result<const std::vector<LoadedSeries>*> loaded(std::size_t source);
   Grid subquery_grid(const Timing& timing, const Grid& grid) const;
   bool constant(const Expr& e) const;
 
@@ -88,6 +90,11 @@ class Evaluator {
   Result<Scalars> scalar_call(const Call& c, const Grid& grid);
   Result<Columns> math_call(const Call& c, const Grid& grid);
   Result<Columns> sort_call(const Call& c, const Grid& grid);
+
+  // summaries.cpp
+  const MatrixSelector* summary_argument(const Call& c) const;
+  static bool summaries_pay(std::int64_t range, std::size_t steps, std::int64_t span);
+  Result<bool> summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink);
 
   // label_functions.cpp, histogram.cpp
   Result<Columns> label_replace(const Call& c, const Grid& grid);
@@ -120,6 +127,7 @@ class Evaluator {
   Context context_;
   Steady deadline_;
   std::uint64_t held_ = 0;
+  std::uint64_t series_read_ = 0;
   std::unordered_map<const Expr*, Timing> timings_;
   std::vector<Source> sources_;
   std::set<std::string> warnings_, infos_;

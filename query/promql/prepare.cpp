@@ -94,34 +94,34 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
   return {};
 }
 
-Status Evaluator::load() {
-  std::uint64_t series = 0;
-  for (Source& source : sources_) {
-    if (source.range.min > source.range.max) continue;
+Result<const std::vector<Evaluator::LoadedSeries>*> Evaluator::loaded(std::size_t index) {
+  Source& source = sources_[index];
+  if (!source.loaded && source.range.min <= source.range.max) {
     PLUMBLINE_CHECK_OK(tick());
     Status inside;
     // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
     const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
                                      context_.options.series_max};
     const Status read = context_.reader.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
-      if (++series > context_.options.series_max) {
+      if (++series_read_ > context_.options.series_max) {
         inside = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
         return false;
       }
       if (inside = charge(samples.size()); !inside) return false;
-      if (series % 1024 == 0) {
+      if (series_read_ % 1024 == 0) {
         if (inside = tick(); !inside) return false;
       }
-      LoadedSeries loaded{labels, {samples.begin(), samples.end()}, false};
-      for (const Sample& s : samples) loaded.stale |= model::is_stale(s.v);
-      source.series.push_back(std::move(loaded));
+      LoadedSeries one{labels, {samples.begin(), samples.end()}, false};
+      for (const Sample& s : samples) one.stale |= model::is_stale(s.v);
+      source.series.push_back(std::move(one));
       return true;
     });
     PLUMBLINE_CHECK_OK(inside);
     PLUMBLINE_CHECK_OK(read);
     std::ranges::sort(source.series, {}, &LoadedSeries::labels);
   }
-  return {};
+  source.loaded = true;
+  return &source.series;
 }
 
 Grid Evaluator::subquery_grid(const Timing& t, const Grid& grid) const {

@@ -10,31 +10,12 @@ namespace {
 
 double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000; }
 
-// rate, increase, delta: the difference between first and last sample, extrapolated to the window's edges. An edge
-// further away than 1.1 average distances gets half a distance only, since the series probably starts or ends inside.
 bool extrapolated(const Window& w, bool counter, bool per_second, double& out) {
   const auto s = w.samples;
-  if (s.size() < 2) return false;
   double result = s.back().v - s.front().v;
   if (counter)
     for (const std::size_t i : w.resets) result += s[i - w.first_index - 1].v;
-  double to_start = seconds(s.front().t - (w.end - w.range));
-  double to_end = seconds(w.end - s.back().t);
-  const double sampled = seconds(s.back().t - s.front().t);
-  const double average = sampled / static_cast<double>(s.size() - 1);
-  const double threshold = average * 1.1;
-  if (to_start >= threshold) to_start = average / 2;
-  if (counter) {
-    // A counter is never negative: extrapolation stops where it would cross zero.
-    double to_zero = to_start;
-    if (result > 0 && s.front().v >= 0) to_zero = sampled * (s.front().v / result);
-    if (to_zero < to_start) to_start = to_zero;
-  }
-  if (to_end >= threshold) to_end = average / 2;
-  double factor = (sampled + to_start + to_end) / sampled;
-  if (per_second) factor /= seconds(w.range);
-  out = result * factor;
-  return true;
+  return extrapolate({s.front(), s.back(), s.size()}, result, w.end, w.range, counter, per_second, out);
 }
 
 bool instant(const Window& w, bool per_second, double& out) {
@@ -120,6 +101,29 @@ const Sample& best(std::span<const Sample> s, Beats beats) {
 
 }  // namespace
 
+// An edge further away than 1.1 average distances gets half a distance only, since the series probably starts or ends inside.
+bool extrapolate(const Edges& s, double result, std::int64_t end, std::int64_t range, bool counter, bool per_second,
+                 double& out) {
+  if (s.count < 2) return false;
+  double to_start = seconds(s.first.t - (end - range));
+  double to_end = seconds(end - s.last.t);
+  const double sampled = seconds(s.last.t - s.first.t);
+  const double average = sampled / static_cast<double>(s.count - 1);
+  const double threshold = average * 1.1;
+  if (to_start >= threshold) to_start = average / 2;
+  if (counter) {
+    // A counter is never negative: extrapolation stops where it would cross zero.
+    double to_zero = to_start;
+    if (result > 0 && s.first.v >= 0) to_zero = sampled * (s.first.v / result);
+    if (to_zero < to_start) to_start = to_zero;
+  }
+  if (to_end >= threshold) to_end = average / 2;
+  double factor = (sampled + to_start + to_end) / sampled;
+  if (per_second) factor /= seconds(range);
+  out = result * factor;
+  return true;
+}
+
 bool is_range_function(Fn fn) {
   switch (fn) {
     case Fn::avg_over_time:
@@ -159,6 +163,10 @@ std::vector<std::size_t> counter_resets(std::span<const Sample> samples) {
   for (std::size_t i = 1; i < samples.size(); ++i)
     if (samples[i].v < samples[i - 1].v) out.push_back(i);
   return out;
+}
+
+bool ends_like_counter(std::string_view name) {
+  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_bucket");
 }
 
 bool evaluate_window(Fn fn, const Window& w, double& out) {

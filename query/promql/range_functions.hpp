@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "query/promql/functions.hpp"
@@ -20,6 +21,18 @@ struct Window {
   std::span<const std::size_t> resets;
   std::size_t first_index = 0;      // what to take off an entry of `resets`
 };
+
+// The first and the last sample of a window, and how many there are.
+struct Edges {
+  Sample first, last;
+  std::size_t count = 0;
+};
+// rate, increase, delta: the difference between first and last sample (`result`, resets added), extrapolated to the window's
+// edges. False with fewer than two samples.
+bool extrapolate(const Edges& samples, double result, std::int64_t end, std::int64_t range, bool counter, bool per_second,
+                 double& out);
+// Whether a counter's name ends as its kind should: _total, _sum, _count, _bucket.
+bool ends_like_counter(std::string_view name);
 
 // Whether fn takes a range vector and yields one value per series and window.
 bool is_range_function(Fn fn);

@@ -17,4 +17,5 @@ list(APPEND QUERY_SOURCES
   promql/parser_selector.cpp
   promql/prepare.cpp
   promql/printer.cpp
-  promql/range_functions.cpp)
+  promql/range_functions.cpp
+  promql/summaries.cpp)

@@ -87,6 +87,10 @@ class Kv {
   virtual std::unique_ptr<Cursor> cursor(Family family) const;
   // Drops whole files inside [from, to), then the rest by a range tombstone.
   virtual Status drop_range(Family family, std::string_view from, std::string_view to) = 0;
+  // Many keys at once, ascending, past the WAL and the memtables: `fill` puts them into a file that joins the family as a
+  // whole and is durable when this returns. Nothing happens when it fails or puts nothing. By default one batch.
+  using Put = std::function<Status(std::string_view key, std::string_view value)>;
+  virtual Status ingest(Family family, const std::function<Status(const Put&)>& fill);
   virtual Status flush() = 0;
   virtual std::uint64_t disk_bytes() const = 0;
   virtual Status close() = 0;

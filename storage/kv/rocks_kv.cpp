@@ -7,6 +7,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
 
@@ -70,9 +71,11 @@ class RocksKv final : public Kv {
     auto file_system = std::make_shared<SpaceProbe>(
         options.file_system ? options.file_system : rocksdb::FileSystem::Default(), options.path);
     disk_ = file_system;
+    path_ = options.path;
     env_ = rocksdb::NewCompositeEnv(file_system);
     info_log_ = std::make_shared<RocksLog>(log_);
     PLUMBLINE_CHECK_OK(make_directories(*file_system, options.path));
+    remove_unfinished(*file_system);
     const auto descriptors = family_descriptors(rocksdb::NewLRUCache(options.block_cache_bytes));
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
@@ -159,6 +162,31 @@ class RocksKv final : public Kv {
     return written(db_->DeleteRange(rocksdb::WriteOptions(), handle(family), begin, end));
   }
 
+  Status ingest(Family family, const std::function<Status(const Put&)>& fill) override {
+    PLUMBLINE_CHECK_OK(open_still());
+    PLUMBLINE_CHECK_OK(not_paused());
+    const std::string path = path_ + "/ingest-" + family_name(family) + "-" + std::to_string(++ingests_) + ".sst";
+    rocksdb::Options options(db_->GetDBOptions(), db_->GetOptions(handle(family)));
+    options.env = env_.get();
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, handle(family));
+    PLUMBLINE_CHECK_OK(written(writer.Open(path)));
+    bool any = false;
+    Status status = fill([&](std::string_view key, std::string_view value) -> Status {
+      any = true;
+      return written(writer.Put(slice(key), slice(value)));
+    });
+    if (status && any) status = written(writer.Finish());
+    if (status && any) {
+      rocksdb::IngestExternalFileOptions how;
+      how.move_files = true;
+      status = written(db_->IngestExternalFile(handle(family), {path}, how));
+    }
+    const rocksdb::IOStatus removed = disk_->DeleteFile(path, {}, nullptr);  // a move is a link: the name here stays
+    if (!removed.ok() && !removed.IsNotFound() && !removed.IsPathNotFound())
+      log_.warn("a temporary file stays", {{"file", path}, {"error", removed.ToString()}});
+    return status;
+  }
+
   Status flush() override {
     PLUMBLINE_CHECK_OK(open_still());
     return written(db_->Flush(rocksdb::FlushOptions(), {handles_.begin(), handles_.end()}));
@@ -233,6 +261,17 @@ class RocksKv final : public Kv {
     return {};
   }
 
+  // Files of ingests that a crash cut short.
+  void remove_unfinished(rocksdb::FileSystem& file_system) {
+    std::vector<std::string> names;
+    if (!file_system.GetChildren(path_, {}, &names, nullptr).ok()) return;  // opening will say what is wrong with it
+    for (const std::string& name : names) {
+      if (!name.starts_with("ingest-")) continue;
+      if (const rocksdb::IOStatus removed = file_system.DeleteFile(path_ + "/" + name, {}, nullptr); !removed.ok())
+        log_.warn("a temporary file stays", {{"file", name}, {"error", removed.ToString()}});
+    }
+  }
+
   // RocksDB makes the last folder of the path only.
   static Status make_directories(rocksdb::FileSystem& file_system, const std::string& path) {
     std::filesystem::path at;
@@ -263,6 +302,8 @@ class RocksKv final : public Kv {
 
   Log& log_;
   Counter& write_failures_;
+  std::string path_;
+  std::atomic<std::uint64_t> ingests_{0};
   std::shared_ptr<SpaceProbe> disk_;
   std::unique_ptr<rocksdb::Env> env_;  // destroyed after the database that uses it
   std::shared_ptr<RocksLog> info_log_;

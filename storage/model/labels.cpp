@@ -12,6 +12,11 @@ namespace {
 
 bool by_name(const Label& a, const Label& b) { return a.name < b.name; }
 
+// Most senders sort, and std::stable_sort takes memory before it looks.
+void sort_by_name(std::vector<Label>& labels) {
+  if (!std::is_sorted(labels.begin(), labels.end(), by_name)) std::stable_sort(labels.begin(), labels.end(), by_name);
+}
+
 bool is_legacy_name(std::string_view name) {
   if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -22,7 +27,7 @@ bool is_legacy_name(std::string_view name) {
 }  // namespace
 
 Result<Labels> Labels::make(std::vector<Label> labels) {
-  std::stable_sort(labels.begin(), labels.end(), by_name);
+  sort_by_name(labels);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const Label& l = labels[i];
     if (l.name.empty()) return fail(Code::invalid_input, "label with an empty name");
@@ -39,8 +44,9 @@ Result<Labels> Labels::make(std::vector<Label> labels) {
 }
 
 Labels Labels::trusted(std::vector<Label> labels) {
-  std::stable_sort(labels.begin(), labels.end(), by_name);
+  sort_by_name(labels);
   Labels out;
+  out.labels_.reserve(labels.size());
   for (Label& l : labels) {
     if (!out.labels_.empty() && out.labels_.back().name == l.name) out.labels_.back() = std::move(l);
     else out.labels_.push_back(std::move(l));

@@ -1,90 +1,62 @@
-// The open end of every series: Gorilla chunks in memory for what arrives in order, and a side buffer for what does not.
+// The open end of every series, in memory: pages of 256 ids, found without a lock, each with a lock of its own.
 //
 // A head is active (takes appends), then frozen (read only, being sealed), then dropped. Readers hold it by shared_ptr.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <roaring/roaring.hh>
 
-#include "daemon/base/mutex.hpp"
-#include "storage/codec/gorilla.hpp"
-#include "storage/series/series_entry.hpp"
+#include "storage/series/head_page.hpp"
+#include "storage/series/series_run.hpp"
 
 namespace plumbline::storage::series {
 
-// Samples that came late or rewrite a timestamp. Sorted, but for a tail that is sorted in when it grows.
-class SideBuffer {
- public:
-  void add(model::Sample sample);
-  // In the order of time, one per timestamp (the last write), inside the range.
-  std::vector<model::Sample> read(model::TimeRange range) const;
-  bool any(model::TimeRange range) const;
-  bool empty() const { return samples_.empty(); }
-  std::size_t memory_bytes() const { return samples_.capacity() * sizeof(model::Sample); }
-
- private:
-  std::vector<model::Sample> samples_;
-  std::size_t sorted_ = 0;  // the first so many are sorted and unique
-};
-
-// Keeps the last of equal timestamps; `samples` is stably sorted by time first.
-void sort_and_keep_last(std::vector<model::Sample>& samples);
-
-// Threads: any (64 locks, by id).
+// Threads: any.
 class Head {
  public:
-  explicit Head(std::uint64_t seal_number) : seal_number_(seal_number) {}
-  // The seal that will write this head: samples of a higher number are later writes.
+  // `seal_number`: of the seal that will write it.
+  explicit Head(std::uint64_t seal_number);
+  ~Head();
+  Head(const Head&) = delete;
+  Head& operator=(const Head&) = delete;
+
   std::uint64_t seal_number() const { return seal_number_; }
-
-  void append(const EntryPtr& entry, const std::vector<model::Sample>& samples);
-  // Appends the samples inside the range to `out`, sorted, one per timestamp. False when the head has none.
-  bool read(std::uint32_t id, model::TimeRange range, std::vector<model::Sample>& out) const;
-  bool any(std::uint32_t id, model::TimeRange range) const;
-  bool holds(std::uint32_t id) const;
+  // A whole request. Neighbouring runs of one page take its lock once. Returns the first and last time of its samples.
+  model::TimeRange append(std::span<const SeriesRun> runs, std::span<const model::Sample> samples);
+  // Appends the samples inside the range to `out`, sorted, one per timestamp. False when there are none.
+  bool read(SeriesId id, model::TimeRange range, std::vector<model::Sample>& out) const;
+  bool any(SeriesId id, model::TimeRange range) const;
+  bool holds(SeriesId id) const;
   Roaring ids() const;
-  // Every series with all its samples, sorted, one per timestamp; no append may run. False stops.
-  void visit(const std::function<bool(const SeriesEntry&, const std::vector<model::Sample>&)>& each) const;
+  // First and last time of all samples; empty() when there are none.
+  model::TimeRange bounds() const { return {min_t_.load(std::memory_order_relaxed), max_t_.load(std::memory_order_relaxed)}; }
 
-  std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
-  std::uint64_t samples() const { return samples_.load(std::memory_order_relaxed); }
   std::uint64_t series() const { return series_.load(std::memory_order_relaxed); }
+  std::uint64_t samples() const { return samples_.load(std::memory_order_relaxed); }
+  std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  struct OpenChunk {
-    codec::GorillaEncoder encoder;
-    std::int64_t min_t = 0;
-    std::int64_t max_t = 0;
+  // Pages hang on a directory of two levels: 4096 x 4096 x 256 ids.
+  static constexpr std::size_t fan_out = 4096;
+  struct Directory {
+    std::array<std::atomic<HeadPage*>, fan_out> pages{};
   };
-  struct OpenSeries {
-    EntryPtr entry;
-    std::vector<OpenChunk> chunks;
-    std::uint64_t last_bits = 0;
-    SideBuffer side;
-    std::size_t memory_bytes() const;
-    void append(model::Sample sample);
-    void read(model::TimeRange range, std::vector<model::Sample>& out) const;
-    bool any(model::TimeRange range) const;
-  };
-  static constexpr std::uint32_t shard_count = 64;
-  struct alignas(64) Shard {
-    mutable Mutex mutex;
-    // By id / 64: ids are dense, and a vector of pointers beats a hash table.
-    std::vector<std::unique_ptr<OpenSeries>> series PLUMBLINE_GUARDED_BY(mutex);
-  };
-  const Shard& shard(std::uint32_t id) const { return shards_[id % shard_count]; }
+  HeadPage* find(SeriesId id) const;
+  HeadPage& page(SeriesId id);
 
   const std::uint64_t seal_number_;
-  std::array<Shard, shard_count> shards_;
-  std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint64_t> samples_{0};
+  const std::unique_ptr<std::array<std::atomic<Directory*>, fan_out>> directories_;
   std::atomic<std::uint64_t> series_{0};
+  std::atomic<std::uint64_t> samples_{0};
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::int64_t> min_t_{std::numeric_limits<std::int64_t>::max()};
+  std::atomic<std::int64_t> max_t_{std::numeric_limits<std::int64_t>::min()};
 };
 
 }  // namespace plumbline::storage::series

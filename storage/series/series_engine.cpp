@@ -1,34 +1,40 @@
 #include "storage/series/series_engine.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/check.hpp"
-#include "storage/series/chunk.hpp"
+#include "storage/model/wire_labels.hpp"
+#include "storage/series/series_keys.hpp"
 
 namespace plumbline::storage::series {
 
 namespace {
 
-std::string series_key(const SeriesEntry& entry) {
-  ByteWriter out;
-  out.raw(kv::key_prefix(entry.vshard));
-  out.be32(entry.id);
-  return out.take();
+void add_refusal(std::vector<Refusal>& refusals, std::string_view reason, std::uint64_t count, auto&& describe) {
+  for (Refusal& r : refusals)
+    if (r.reason == reason) {
+      r.count += count;
+      return;
+    }
+  refusals.push_back({std::string(reason), describe(), count});
 }
-std::string next_id_key() { return kv::key_prefix(0) + "series_next_id"; }
-std::string bounds_key() { return kv::key_prefix(0) + "series_bounds"; }
 
 }  // namespace
 
-SeriesEngine::SeriesEngine(kv::Kv& kv, Log& log, Registry& registry)
+SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry)
     : kv_(kv),
+      files_(files),
       log_(log),
       created_(registry.counter("plumbline_store_series_created_total", "Series that were not known before.")),
       forgotten_(registry.counter("plumbline_store_series_forgotten_total",
                                   "Series that left the index because all their days were dropped.")),
-      active_(std::make_shared<Head>(1)) {}
+      sealed_samples_(registry.counter("plumbline_store_sealed_samples_total", "Samples written to segments.")),
+      sealed_bytes_(registry.counter("plumbline_store_sealed_bytes_total", "Bytes of segments written.")),
+      rewritten_samples_(registry.counter("plumbline_store_rewritten_samples_total",
+                                          "Samples written again when days were merged or series deleted.")),
+      active_(std::make_shared<Head>(1)),
+      segments_(std::make_shared<Segments>()) {}
 
 Status SeriesEngine::load(std::uint64_t sealed) {
   {
@@ -39,7 +45,7 @@ Status SeriesEngine::load(std::uint64_t sealed) {
   PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::series, "", "", [&](std::string_view key, std::string_view value) {
     ByteReader in(key);
     in.raw(kv::key_prefix_bytes);
-    const std::uint32_t id = in.be32();
+    const SeriesId id = in.be32();
     auto labels = Labels::decode(value);
     if (!in.ok() || !labels) {
       damage = fail(Code::corrupt, "series index: id " + std::to_string(id) + ": " +
@@ -51,88 +57,130 @@ Status SeriesEngine::load(std::uint64_t sealed) {
   }));
   PLUMBLINE_CHECK_OK(damage);
   PLUMBLINE_TRY(const auto next, kv_.get(kv::Family::meta, next_id_key()));
-  if (next) index_.reserve_ids(static_cast<std::uint32_t>(ByteReader(*next).le64()));
+  if (next) index_.reserve_ids(static_cast<SeriesId>(ByteReader(*next).le64()));
   PLUMBLINE_TRY(const auto bounds, kv_.get(kv::Family::meta, bounds_key()));
   if (bounds) {
     ByteReader in(*bounds);
     time_min_ = in.zigzag();
     time_max_ = in.zigzag();
   }
-  return days_.load(kv_);
+  return load_segments();
 }
 
-std::vector<EntryPtr> SeriesEngine::resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max,
-                                            Refused& refused) {
-  std::vector<SeriesKey> keys;
-  keys.reserve(series.size());
-  for (const SeriesSamples& s : series) keys.push_back({&s.labels, s.labels.fingerprint()});
-  std::vector<EntryPtr> entries;
-  index_.find(keys, entries);
-
-  const std::shared_ptr<Head> active = this->active();
-  const std::uint64_t number = active->seal_number();
-  // Two requests at once may pass the limit by what they bring; the next one is refused.
-  const std::uint64_t now = active->series();
-  std::uint64_t room = active_max > now ? active_max - now : 0;
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (!entries[i]) {
-      if (room == 0) {
-        if (refused.samples == 0) refused.example = series[i].labels.str();
-        refused.samples += series[i].samples.size();
-        continue;
-      }
-      --room;
-      entries[i] = index_.add(keys[i].fingerprint, std::move(series[i].labels));
-      created_.add();
+// What the index does not know: parsed, checked against the limits, registered.
+void SeriesEngine::register_unknown(const WireSamples& wire, const EngineLimits& limits, Resolved& out) {
+  std::vector<Labels> fresh;
+  std::vector<std::size_t> places;  // of each fresh one, in out.runs
+  const std::uint64_t active = active_series();
+  for (std::size_t i = 0; i < out.runs.size(); ++i) {
+    SeriesRun& run = out.runs[i];
+    if (run.id != no_series) continue;
+    auto labels = model::parse_wire_labels(wire.series[i].labels);
+    if (!labels) {
+      add_refusal(out.refusals, labels.error().reason, run.count,
+                  [&] { return "timeseries " + std::to_string(i) + ": " + labels.error().message; });
+      out.refused_samples += run.count;
+      continue;
     }
-    entries[i]->active_in.store(number, std::memory_order_relaxed);
-    if (kept != i) {
-      entries[kept] = std::move(entries[i]);
-      series[kept] = std::move(series[i]);
+    const auto refuse = [&](std::string_view reason, const std::string& what) {
+      add_refusal(out.refusals, reason, run.count, [&] { return "new series " + labels->str() + ": " + what; });
+      out.refused_samples += run.count;
+      out.over_limit = true;
+    };
+    // Two requests at once may pass a limit by what they bring; the next one is refused.
+    if (active + fresh.size() >= limits.series_active_max && index_.find(*labels) == no_series) {
+      refuse("series_limit", "the limit of " + std::to_string(limits.series_active_max) +
+                                 " active series (storage.series_active_max) is reached");
+      continue;
     }
-    ++kept;
+    if (limits.series_per_metric_max > 0 && index_.series_of_metric(labels->metric()) >= limits.series_per_metric_max &&
+        index_.find(*labels) == no_series) {
+      refuse("metric_series_limit", "the limit of " + std::to_string(limits.series_per_metric_max) +
+                                        " series of one metric (storage.series_per_metric_max) is reached");
+      continue;
+    }
+    fresh.push_back(std::move(*labels));
+    places.push_back(i);
   }
-  entries.resize(kept);
-  series.resize(kept);
-  return entries;
-}
-
-void SeriesEngine::define(const std::vector<EntryPtr>& entries, std::uint64_t sequence, kv::Batch& out) const {
-  for (const EntryPtr& e : entries) {
-    // Requests run side by side: the largest number stays.
-    std::uint64_t before = e->touched.load(std::memory_order_relaxed);
-    while (before < sequence && !e->touched.compare_exchange_weak(before, sequence, std::memory_order_relaxed)) {
+  std::vector<LabelIndex::NewSeries> named;
+  named.reserve(fresh.size());
+  for (std::size_t i = 0; i < fresh.size(); ++i) named.push_back({&fresh[i], wire.series[places[i]].labels});
+  std::uint64_t created = 0;
+  {
+    // Flag and lock before the index shows the ids: a request that finds one sees the flag and waits here for the set.
+    Lock lock(definitions_mutex_);
+    any_undefined_.store(true, std::memory_order_release);
+    const std::vector<LabelIndex::Added> added = index_.add_many(named);
+    for (std::size_t i = 0; i < added.size(); ++i) {
+      out.runs[places[i]].id = added[i].id;
+      if (!added[i].created) continue;
+      undefined_.insert(added[i].id);
+      ++created;
     }
-    if (!e->persisted.load(std::memory_order_acquire))
-      out.put(kv::Family::series, series_key(*e), e->labels.encode());
+    if (undefined_.empty()) any_undefined_.store(false, std::memory_order_release);
   }
+  created_.add(created);
+  std::erase_if(out.runs, [](const SeriesRun& run) { return run.id == no_series; });
 }
 
-void SeriesEngine::append(const std::vector<EntryPtr>& entries, const std::vector<SeriesSamples>& series) {
-  if (entries.empty()) return;
-  const std::shared_ptr<Head> head = active();  // once per request: no swap happens under the caller's lock
-  std::int64_t min = series.front().samples.front().t;
-  std::int64_t max = min;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (!entries[i]->persisted.load(std::memory_order_relaxed))
-      entries[i]->persisted.store(true, std::memory_order_release);
-    head->append(entries[i], series[i].samples);
-    for (const Sample& s : series[i].samples) {
-      min = std::min(min, s.t);
-      max = std::max(max, s.t);
+void SeriesEngine::resolve(const WireSamples& wire, const EngineLimits& limits, Resolved& out) {
+  out.runs.clear();
+  out.definitions.clear();
+  out.refusals.clear();
+  out.refused_samples = 0;
+  out.over_limit = false;
+  out.runs.reserve(wire.series.size());
+  bool unknown = false;
+  {
+    LabelIndex::Finder finder = index_.finder();
+    for (const WireSeries& series : wire.series) {
+      const SeriesId id = finder.find(series.labels);
+      unknown |= id == no_series;
+      out.runs.push_back({id, series.first, series.count});
     }
   }
-  saw(min);
-  saw(max);
+  if (unknown) register_unknown(wire, limits, out);
+  if (!any_undefined_.load(std::memory_order_acquire)) return;
+  Lock lock(definitions_mutex_);
+  for (const SeriesRun& run : out.runs)
+    if (undefined_.contains(run.id)) out.definitions.push_back({run.id, model::wire_form(index_.labels(run.id))});
 }
 
-void SeriesEngine::replay(const EntryPtr& entry, const std::vector<Sample>& samples, std::uint64_t sequence) {
-  entry->touched = sequence;
-  const std::shared_ptr<Head> head = active();
-  head->append(entry, samples);
-  entry->active_in.store(head->seal_number(), std::memory_order_relaxed);
-  for (const Sample& s : samples) saw(s.t);
+void SeriesEngine::append(const std::vector<SeriesRun>& runs, const std::vector<Sample>& samples,
+                          const std::vector<Definition>& definitions) {
+  if (runs.empty()) return;
+  defined(definitions);
+  const model::TimeRange seen = active()->append(runs, samples);
+  saw(seen.min, seen.max);
+}
+
+void SeriesEngine::defined(const std::vector<Definition>& definitions) {
+  if (definitions.empty()) return;
+  Lock lock(definitions_mutex_);
+  for (const Definition& d : definitions)
+    if (undefined_.erase(d.id) > 0) unsealed_.push_back(d.id);
+  if (undefined_.empty()) any_undefined_.store(false, std::memory_order_release);
+}
+
+Status SeriesEngine::replay(const std::vector<Definition>& definitions, const std::vector<SeriesRun>& runs,
+                            const std::vector<Sample>& samples) {
+  for (const Definition& d : definitions) {
+    auto labels = model::parse_wire_labels(d.labels);
+    if (!labels) return fail(Code::corrupt, "the labels of series " + std::to_string(d.id) + ": " + labels.error().message);
+    // A record may repeat a definition, and a seal may have written it without being committed.
+    const Labels known = index_.labels(d.id);
+    if (known.empty())
+      PLUMBLINE_CHECK_OK(index_.restore(d.id, std::move(*labels)));
+    else if (known != *labels)
+      return fail(Code::corrupt, "series " + std::to_string(d.id) + " is " + known.str() + " and " + labels->str());
+    Lock lock(definitions_mutex_);
+    unsealed_.push_back(d.id);
+  }
+  for (const SeriesRun& run : runs)
+    if (!index_.contains(run.id))
+      return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
+  append(runs, samples, {});
+  return {};
 }
 
 std::shared_ptr<Head> SeriesEngine::active() const {
@@ -140,20 +188,23 @@ std::shared_ptr<Head> SeriesEngine::active() const {
   return active_;
 }
 
-void SeriesEngine::saw(std::int64_t t) {
-  std::int64_t min = time_min_.load(std::memory_order_relaxed);
-  while ((min == 0 || t < min) && !time_min_.compare_exchange_weak(min, t, std::memory_order_relaxed)) {
-  }
-  std::int64_t max = time_max_.load(std::memory_order_relaxed);
-  while ((max == 0 || t > max) && !time_max_.compare_exchange_weak(max, t, std::memory_order_relaxed)) {
-  }
+std::vector<DamagedSegment> SeriesEngine::damaged() const {
+  Lock lock(mutex_);
+  return damaged_;
 }
 
-std::string SeriesEngine::encode_bounds() const {
-  ByteWriter out;
-  out.zigzag(time_min_);
-  out.zigzag(time_max_);
-  return out.take();
+std::shared_ptr<const Segments> SeriesEngine::segments() const {
+  Lock lock(mutex_);
+  return segments_;
+}
+
+void SeriesEngine::saw(std::int64_t t_min, std::int64_t t_max) {
+  std::int64_t min = time_min_.load(std::memory_order_relaxed);
+  while ((min == 0 || t_min < min) && !time_min_.compare_exchange_weak(min, t_min, std::memory_order_relaxed)) {
+  }
+  std::int64_t max = time_max_.load(std::memory_order_relaxed);
+  while ((max == 0 || t_max > max) && !time_max_.compare_exchange_weak(max, t_max, std::memory_order_relaxed)) {
+  }
 }
 
 Heads SeriesEngine::heads() const {
@@ -176,7 +227,18 @@ std::uint64_t SeriesEngine::head_samples() const {
 }
 std::uint64_t SeriesEngine::active_series() const { return heads().back()->series(); }
 
+std::uint64_t SeriesEngine::segment_bytes() const {
+  std::uint64_t total = 0;
+  for (const auto& segment : *segments()) total += segment->info().bytes;
+  return total;
+}
+
 void SeriesEngine::freeze() {
+  {
+    Lock lock(definitions_mutex_);
+    sealing_.insert(sealing_.end(), unsealed_.begin(), unsealed_.end());
+    unsealed_.clear();
+  }
   Lock lock(mutex_);
   PLUMBLINE_CHECK(!frozen_, "one head is sealed at a time");
   frozen_ = active_;
@@ -188,80 +250,37 @@ bool SeriesEngine::frozen() const {
   return frozen_ != nullptr;
 }
 
-Status SeriesEngine::seal(kv::Batch& out) {
-  std::shared_ptr<const Head> head;
-  {
-    Lock lock(mutex_);
-    head = frozen_;
-  }
-  PLUMBLINE_CHECK(head, "seal() follows freeze()");
-  sealing_.clear();
-  std::vector<Sample> part;
-  head->visit([&](const SeriesEntry& entry, const std::vector<Sample>& samples) {
-    for (std::size_t i = 0; i < samples.size();) {
-      const std::uint32_t day = day_of(samples[i].t);
-      part.clear();
-      while (i < samples.size() && part.size() < chunk_samples_max && day_of(samples[i].t) == day)
-        part.push_back(samples[i++]);
-      const ChunkKey key{day, entry.id, part.front().t, head->seal_number()};
-      out.put(kv::Family::chunks, chunk_key(entry.vshard, key), encode_chunk(entry.id, part));
-      sealing_[{day, entry.vshard}].add(entry.id);
-    }
-    return true;
-  });
-  days_.put(sealing_, out);
-  out.put(kv::Family::meta, bounds_key(), encode_bounds());
-  return {};
-}
-
 void SeriesEngine::thaw() {
-  days_.add(sealing_);  // before the head goes: a reader that finds no head must find the days
   sealing_.clear();
   Lock lock(mutex_);
+  // In one step: a reader that finds no head must find the segments.
+  if (!sealed_now_.empty()) {
+    auto list = std::make_shared<Segments>(*segments_);
+    list->insert(list->end(), sealed_now_.begin(), sealed_now_.end());
+    sort_segments(*list);
+    segments_ = std::move(list);
+    sealed_now_.clear();
+  }
   frozen_ = nullptr;
 }
 
-Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms) {
-  bool dropped = false;
-  for (const std::uint32_t day : days_.days()) {
-    if ((static_cast<std::int64_t>(day) + 1) * day_ms > cutoff_ms) break;
-    // The postings go last: a crash in between leaves a day that is dropped again.
-    kv::Batch postings;
-    for (const std::uint16_t vshard : days_.vshards(day)) {
-      PLUMBLINE_CHECK_OK(
-          kv_.drop_range(kv::Family::chunks, chunk_key_from(vshard, day), chunk_key_from(vshard, day + 1)));
-      postings.remove(kv::Family::postings, day_key(vshard, day));
-    }
-    PLUMBLINE_CHECK_OK(kv_.write(std::move(postings), kv::Sync::no));
-    days_.remove(day);
-    const std::int64_t oldest = (static_cast<std::int64_t>(day) + 1) * day_ms;
-    std::int64_t min = time_min_.load();
-    while (min != 0 && min < oldest && !time_min_.compare_exchange_weak(min, std::min(oldest, time_max_.load()))) {
-    }
-    log_.info("dropped a day of series", {{"day", day}});
-    dropped = true;
-  }
-  return dropped;
-}
-
-Status SeriesEngine::forget(std::uint64_t trimmed) {
+Status SeriesEngine::forget() {
   Roaring gone = index_.all();
-  gone -= days_.all();
+  for (const auto& segment : *segments()) gone -= segment->ids();
   for (const auto& head : heads()) gone -= head->ids();
-  kv::Batch batch;
-  Roaring remove;
-  for (const EntryPtr& e : index_.entries(gone)) {
-    if (e->touched.load() > trimmed) continue;
-    batch.remove(kv::Family::series, series_key(*e));
-    remove.add(e->id);
+  {
+    Lock lock(definitions_mutex_);
+    for (const SeriesId id : undefined_) gone.remove(id);
   }
-  if (remove.isEmpty()) return {};
+  if (gone.isEmpty()) return {};
+  kv::Batch batch;
+  for (const SeriesId id : gone) batch.remove(kv::Family::series, series_key(index_.vshard(id), id));
   ByteWriter next;
   next.le64(index_.next_id());
   batch.put(kv::Family::meta, next_id_key(), next.str());
   PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::no));
-  index_.remove(remove);
-  forgotten_.add(remove.cardinality());
+  index_.remove(gone);
+  forgotten_.add(gone.cardinality());
   return {};
 }
 

@@ -1,72 +1,99 @@
-// The metric engine: series index, heads, sealed chunks. The Store drives it exactly as it drives the event engine:
-//   resolve()  before the journal: label sets become entries (ids)
-//   append()   after the batch is in the journal; the samples are visible at once
-//   freeze()   with no append running; seal() into the batch that also trims the journal; thaw() after its commit
-// A reader takes the heads first and the chunks after: between commit and thaw a sample is seen twice and merged, never zero
-// times. Equal timestamps: the later seal wins, then the frozen head, then the active one; inside a head the later write.
+// The metric engine: series index, heads, sealed segments. The Store drives it exactly as it drives the event engine:
+//   resolve()  before the journal: label bytes become ids; new series are registered
+//   append()   when the record is in the journal, in the order of the journal; the samples are visible at once
+//   freeze()   with no append running; seal() writes segment files and names them in the batch that trims the journal;
+//              thaw() after its commit
+// A reader takes the heads first and the segments after: between commit and thaw a sample is seen twice and merged, never
+// zero times. Equal timestamps: the later seal wins, then the frozen head, then the active one; inside a head the later write.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "daemon/base/mutex.hpp"
 #include "storage/kv/kv.hpp"
-#include "storage/series/day_index.hpp"
+#include "storage/kv/table_file.hpp"
 #include "storage/series/head.hpp"
-#include "storage/series/series_index.hpp"
+#include "storage/series/label_index.hpp"
+#include "storage/series/segment_list.hpp"
+#include "storage/series/segment_writer.hpp"
+#include "storage/series/series_run.hpp"
 #include "storage/storage.hpp"
 
 namespace plumbline::storage::series {
 
 // The heads a read works with, oldest first.
 using Heads = std::vector<std::shared_ptr<const Head>>;
+// A segment that could not be opened: queries of its day answer with the error.
+struct DamagedSegment {
+  std::uint32_t day = 0;
+  std::string name;
+  Error error;
+};
 
-// Threads: resolve, append and all reads from any; load, freeze, seal, thaw, retain, forget from one at a time.
-// Borrows: kv, log, registry.
+struct EngineLimits {
+  std::uint64_t series_active_max = 0;
+  std::uint64_t series_per_metric_max = 0;  // 0: none
+};
+
+// What resolve() makes of a request. The caller keeps it for the next one.
+struct Resolved {
+  std::vector<SeriesRun> runs;
+  std::vector<Definition> definitions;  // of the ids that no earlier record defines
+  std::vector<Refusal> refusals;        // series that were not let in; their samples are in no run
+  std::uint64_t refused_samples = 0;
+  bool over_limit = false;              // a limit refused some of them
+};
+
+// Threads: resolve and all reads from any; append in the order of the journal, one at a time; load, replay, freeze, seal,
+// thaw, retain, forget from one at a time. Borrows: kv, files, log, registry.
 class SeriesEngine {
  public:
-  SeriesEngine(kv::Kv& kv, Log& log, Registry& registry);
+  SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry);
 
-  // Reads the index; seals are numbered above `sealed`. Fails: corrupt, io, unsupported.
+  // Reads the index and opens the segments; removes files that no commit names. Seals are numbered above `sealed`. A damaged
+  // segment is named in the log and left out of reads: select() of its day fails, the rest is served.
+  // Fails: corrupt, io, unsupported.
   Status load(std::uint64_t sealed);
 
-  struct Refused {
-    std::uint64_t samples = 0;
-    std::string example;  // a series
-  };
-  // One entry per remaining element. New series are registered, their labels moved out of the batch; known ones keep theirs.
-  // New series that would pass `active_max` are taken out of the batch and told in `refused`; known series always pass.
-  std::vector<EntryPtr> resolve(std::vector<SeriesSamples>& series, std::uint64_t active_max, Refused& refused);
-  // Adds the definitions of entries that no earlier batch has made durable, and marks all as named by `sequence`.
-  void define(const std::vector<EntryPtr>& entries, std::uint64_t sequence, kv::Batch& out) const;
-  // Every element has at least one sample.
-  void append(const std::vector<EntryPtr>& entries, const std::vector<SeriesSamples>& series);
-  EntryPtr entry(std::uint32_t id) const { return index_.entry(id); }
-  // From the journal at start.
-  void replay(const EntryPtr& entry, const std::vector<Sample>& samples, std::uint64_t sequence);
+  void resolve(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
+  void append(const std::vector<SeriesRun>& runs, const std::vector<Sample>& samples,
+              const std::vector<Definition>& definitions);
+  // From the journal at start. Fails: corrupt.
+  Status replay(const std::vector<Definition>& definitions, const std::vector<SeriesRun>& runs,
+                const std::vector<Sample>& samples);
 
   std::uint64_t head_bytes() const;
   std::uint64_t head_samples() const;
   std::uint64_t active_series() const;
   std::uint64_t total_series() const { return index_.size(); }
+  std::uint64_t segment_bytes() const;
   std::int64_t time_min() const { return time_min_; }  // 0 when there are no samples
   std::int64_t time_max() const { return time_max_; }
+  const LabelIndex& index() const { return index_; }
 
   void freeze();
   Status seal(kv::Batch& out);
   void thaw();
   bool frozen() const;
 
-  // Drops the days that end at or before the cutoff. True when there were any: forget() then has something to do.
+  // Drops the segments of days that end at or before the cutoff: files are removed, nothing is rewritten. True when there
+  // were any: forget() then has something to do.
   Result<bool> retain(std::int64_t cutoff_ms);
-  // Removes series that have no chunk, no sample in a head and no record behind `trimmed` that names them. No writer may
-  // run: the caller holds the lock that freezes.
-  Status forget(std::uint64_t trimmed);
+  // Merges the segments of one day that is worth it. True when it did; then there may be more to do.
+  Result<bool> merge_day(std::int64_t now_ms);
+  // Removes the sealed samples of the series inside the range, by rewriting the segments that hold any. What is in the heads
+  // stays: the caller seals first. A crash in between leaves some days done and others not.
+  Status erase(const Roaring& ids, TimeRange range);
+  // Removes series that are in no segment and in no head. No writer may run: the caller holds the lock that freezes.
+  Status forget();
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const;
+  Status windows(const SeriesQuery& query, std::span<const TimeRange> windows, const WindowVisitor& visit) const;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit) const;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range) const;
   Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
@@ -75,23 +102,45 @@ class SeriesEngine {
  private:
   std::shared_ptr<Head> active() const;
   Heads heads() const;
+  std::shared_ptr<const Segments> segments() const;
+  std::vector<DamagedSegment> damaged() const;
+  // The segments with samples in range. Fails when one that may have some is damaged.
+  Result<Segments> touching(TimeRange range) const;
   Roaring candidates(const std::vector<Matchers>& selectors) const;
   // Those of `ids` that have a sample in range.
   Result<Roaring> present(const Roaring& ids, TimeRange range) const;
-  void saw(std::int64_t t);
-  std::string encode_bounds() const;
+  void saw(std::int64_t min, std::int64_t max);
+  void register_unknown(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
+  void defined(const std::vector<Definition>& definitions);
+  Status load_segments();
+  Status seal_days(const Head& head, const std::vector<SeriesRef>& order, std::uint32_t first_day, std::uint32_t last_day);
+  Status seal_definitions(kv::Batch& out);
+  Status rewrite(const Segments& inputs, const DroppedRanges& dropped);
 
   kv::Kv& kv_;
+  kv::TableFiles& files_;
   Log& log_;
   Counter& created_;
   Counter& forgotten_;
-  SeriesIndex index_;
-  DayIndex days_;
-  DayAdditions sealing_;  // by seal() for thaw()
+  Counter& sealed_samples_;
+  Counter& sealed_bytes_;
+  Counter& rewritten_samples_;
+  LabelIndex index_;
+
+  // Ids that no record in the journal defines yet: every record that names one carries its labels, because the record of
+  // whoever was first may still fail.
+  mutable Mutex definitions_mutex_;
+  std::unordered_set<SeriesId> undefined_ PLUMBLINE_GUARDED_BY(definitions_mutex_);
+  std::atomic<bool> any_undefined_{false};
+  std::vector<SeriesId> unsealed_ PLUMBLINE_GUARDED_BY(definitions_mutex_);  // defined in the journal only
+  std::vector<SeriesId> sealing_;                                            // of the frozen head
 
   mutable Mutex mutex_;
   std::shared_ptr<Head> active_ PLUMBLINE_GUARDED_BY(mutex_);
   std::shared_ptr<Head> frozen_ PLUMBLINE_GUARDED_BY(mutex_);
+  std::shared_ptr<const Segments> segments_ PLUMBLINE_GUARDED_BY(mutex_);
+  std::vector<DamagedSegment> damaged_ PLUMBLINE_GUARDED_BY(mutex_);
+  Segments sealed_now_;  // by seal() for thaw()
   std::atomic<std::int64_t> time_min_{0};
   std::atomic<std::int64_t> time_max_{0};
 };

@@ -1,134 +1,77 @@
 // The read side of the metric engine: which series have samples in a range, and what the samples are.
 #include <algorithm>
-#include <map>
 
-#include "storage/series/chunk.hpp"
+#include "daemon/base/check.hpp"
+#include "storage/series/merge.hpp"
 #include "storage/series/series_engine.hpp"
 
 namespace plumbline::storage::series {
 
 namespace {
 
-// What one place (a seal, a head) knows about a series; higher `order` is the later write.
-struct Run {
-  std::uint64_t order = 0;
-  std::vector<Sample> samples;  // sorted, one per timestamp
-};
+// What one pass over the segments may hold: about 64 MiB of samples at one every 15 s.
+constexpr std::size_t samples_at_once = 4u << 20;
+constexpr std::int64_t usual_interval_ms = 15'000;
 
-// Usually the runs follow each other in time; only late data overlaps and costs a sort.
-void merge_runs(std::vector<Run>& runs, std::vector<Sample>& out) {
-  out.clear();
-  std::erase_if(runs, [](const Run& r) { return r.samples.empty(); });
-  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) {
-    return std::pair(a.samples.front().t, a.order) < std::pair(b.samples.front().t, b.order);
-  });
-  bool apart = true;
-  for (std::size_t i = 1; i < runs.size(); ++i)
-    if (runs[i].samples.front().t <= runs[i - 1].samples.back().t) apart = false;
-  if (!apart)
-    std::stable_sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.order < b.order; });
-  for (const Run& r : runs) out.insert(out.end(), r.samples.begin(), r.samples.end());
-  if (!apart) sort_and_keep_last(out);
-}
-
-struct SealedChunk {
-  std::uint64_t seal = 0;
-  std::string value;
-};
-
-// Walks the chunks of ascending series ids on one (vshard, day). Neighbours are reached by next(): for a selector that
-// matches most series that is one scan, for a few series it is a seek each.
-class ChunkWalk {
- public:
-  explicit ChunkWalk(kv::Cursor& cursor) : cursor_(cursor) {}
-
-  // visit(key, header, value); false ends this series.
-  template <class Visit>
-  Status each(std::uint16_t vshard, std::uint32_t day, std::uint32_t id, const Visit& visit) {
-    const std::string from = chunk_key_from(vshard, day, id);
-    bool near = placed_ && cursor_.valid() && cursor_.key() <= from;
-    for (int steps = 0; near && cursor_.valid() && cursor_.key() < from; ++steps) {
-      near = steps < 16;  // about what a seek costs
-      if (near) cursor_.next();
-    }
-    // Past the key (a gap, or another day) or far from it: look it up. A valid cursor just past `from` is the answer itself.
-    if (!near || !cursor_.valid()) cursor_.seek(from);
-    placed_ = true;
-    for (; cursor_.valid() && cursor_.key().starts_with(from); cursor_.next()) {
-      PLUMBLINE_TRY(const ChunkKey key, parse_chunk_key(cursor_.key()));
-      auto header = read_chunk_header(cursor_.value());
-      if (!header) return fail(header.error().in("chunk of series " + std::to_string(id)));
-      if (header->series != id || header->min_t != key.min_t)
-        return fail(Code::corrupt, "chunk of series " + std::to_string(id) + " holds series " +
-                                       std::to_string(header->series) + ": it is not the one its key names");
-      if (!visit(key, *header, cursor_.value())) break;
-    }
-    return cursor_.status();
-  }
-
- private:
-  kv::Cursor& cursor_;
-  bool placed_ = false;
-};
-
-// Entries of one vshard, ascending by id.
-std::map<std::uint16_t, std::vector<EntryPtr>> by_vshard(std::vector<EntryPtr> entries) {
-  std::map<std::uint16_t, std::vector<EntryPtr>> out;
-  for (EntryPtr& e : entries) out[e->vshard].push_back(std::move(e));
-  return out;
+// How many series one pass takes: enough to decode a group once for many of them, few enough for the memory above.
+std::size_t series_at_once(TimeRange range) {
+  const auto samples = static_cast<std::uint64_t>(range.max - range.min) / usual_interval_ms + 1;
+  return std::clamp<std::size_t>(samples_at_once / std::min<std::uint64_t>(samples, samples_at_once), 16, 4096);
 }
 
 }  // namespace
 
+Result<Segments> SeriesEngine::touching(TimeRange range) const {
+  for (const DamagedSegment& d : damaged()) {
+    const std::int64_t from = d.day * day_ms;
+    if (range.overlaps(from, from + day_ms - 1)) return fail(d.error);
+  }
+  Segments out;
+  for (const auto& segment : *segments())
+    if (range.overlaps(segment->info().min_t, segment->info().max_t)) out.push_back(segment);
+  return out;
+}
+
 Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit) const {
   if (query.range.max < query.range.min) return {};
   const Heads heads = this->heads();  // first: see the header
-  const std::vector<DayIds> days = days_.touching(query.range);
-  const auto cursor = days.empty() ? nullptr : kv_.cursor(kv::Family::chunks);
-  const auto groups = by_vshard(index_.entries(index_.resolve(query.matchers)));
+  PLUMBLINE_TRY(const Segments segments, touching(query.range));
+  const std::vector<SeriesRef> wanted = index_.refs(index_.resolve(query.matchers));
+  TimeRange bounded = query.range;
+  bounded.min = std::max(bounded.min, time_min());
+  bounded.max = std::max(bounded.min, std::min(bounded.max, time_max()));
+  const std::size_t step = series_at_once(bounded);
   std::uint64_t samples_read = 0;
   std::uint64_t series_read = 0;
-  std::vector<Sample> merged;
-  for (const auto& [vshard, entries] : groups) {
-    std::vector<std::vector<SealedChunk>> sealed(entries.size());
-    if (cursor) {
-      ChunkWalk walk(*cursor);
-      for (const DayIds& day : days)
-        for (std::size_t i = 0; i < entries.size(); ++i) {
-          if (!day.ids->contains(entries[i]->id)) continue;
-          PLUMBLINE_CHECK_OK(walk.each(vshard, day.day, entries[i]->id,
-                                       [&](const ChunkKey& key, const ChunkHeader& header, std::string_view value) {
-                                         if (header.min_t > query.range.max) return false;
-                                         if (header.max_t >= query.range.min)
-                                           sealed[i].push_back({key.seal, std::string(value)});
-                                         return true;
-                                       }));
-        }
+  std::vector<Gather> gathers(std::min(step, wanted.size()));
+  for (std::size_t from = 0; from < wanted.size(); from += step) {
+    const auto batch = std::span(wanted).subspan(from, std::min(step, wanted.size() - from));
+    for (const auto& segment : segments) {
+      const auto gather_chunk = [&](const SegmentChunk& chunk) -> Status {
+        const SeriesRef ref{chunk.info().vshard, chunk.info().id};
+        const auto at = std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin();
+        Gather& gather = gathers[static_cast<std::size_t>(at)];
+        PLUMBLINE_CHECK_OK(chunk.samples(query.range, gather.buffer()));
+        gather.commit(segment->seal());
+        return {};
+      };
+      PLUMBLINE_CHECK_OK(segment->read(batch, query.range, gather_chunk));
     }
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      std::vector<Run> runs;
-      for (const SealedChunk& chunk : sealed[i]) {
-        Run& run = runs.emplace_back();
-        run.order = chunk.seal;
-        if (auto status = decode_chunk(chunk.value, query.range, run.samples); !status)
-          return fail(status.error().in(entries[i]->labels.str()));
-      }
-      sealed[i] = {};  // the compressed bytes of a series are done with
-      for (const auto& head : heads) {
-        Run run{head->seal_number(), {}};
-        if (head->read(entries[i]->id, query.range, run.samples)) runs.push_back(std::move(run));
-      }
-      if (runs.empty()) continue;
-      merge_runs(runs, merged);
-      if (merged.empty()) continue;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      Gather& gather = gathers[i];
+      for (const auto& head : heads)
+        if (head->read(batch[i].id, query.range, gather.buffer())) gather.commit(head->seal_number());
+      const std::span<const Sample> samples = gather.end();
+      if (samples.empty()) continue;
       if (++series_read > query.series_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.series_max) +
                                           " series (series_max): narrow its selector");
-      samples_read += merged.size();
+      samples_read += samples.size();
       if (samples_read > query.samples_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.samples_max) +
                                           " samples (samples_max): narrow its selector or its range");
-      if (!visit(entries[i]->labels, merged)) return {};
+      if (!visit(index_.labels(batch[i].id), samples)) return {};
+      gather.clear();
     }
   }
   return {};
@@ -145,49 +88,39 @@ Result<Roaring> SeriesEngine::present(const Roaring& ids, TimeRange range) const
   Roaring out;
   if (range.max < range.min) return out;
   const Heads heads = this->heads();
-  const std::vector<DayIds> days = days_.touching(range);
-  std::vector<DayIds> edges;  // days that the range cuts: their chunks must be looked at
-  for (const DayIds& day : days) {
-    const std::int64_t from = static_cast<std::int64_t>(day.day) * day_ms;
-    if (from >= range.min && from + day_ms - 1 <= range.max)
-      out |= *day.ids & ids;
+  PLUMBLINE_TRY(const Segments segments, touching(range));
+  Segments edges;  // segments that the range cuts: their chunks must be looked at
+  for (const auto& segment : segments) {
+    if (range.contains(segment->info().min_t) && range.contains(segment->info().max_t))
+      out |= segment->ids() & ids;
     else
-      edges.push_back(day);
+      edges.push_back(segment);
   }
   Roaring rest = ids - out;
   Roaring found;
-  for (const std::uint32_t id : rest)
-    for (const auto& head : heads)
-      if (head->any(id, range)) {
-        found.add(id);
-        break;
-      }
+  for (const auto& head : heads) {
+    const TimeRange bounds = head->bounds();
+    if (bounds.max < bounds.min || !range.overlaps(bounds.min, bounds.max)) continue;
+    for (const SeriesId id : rest)
+      if (head->any(id, range)) found.add(id);
+  }
   out |= found;
   rest -= found;
-  Roaring at_edges;
-  for (const DayIds& day : edges) at_edges |= *day.ids & rest;
-  if (at_edges.isEmpty()) return out;
-  const auto cursor = kv_.cursor(kv::Family::chunks);
-  for (const auto& [vshard, entries] : by_vshard(index_.entries(at_edges))) {
-    ChunkWalk walk(*cursor);
-    for (const DayIds& day : edges)
-      for (const EntryPtr& entry : entries) {
-        if (out.contains(entry->id) || !day.ids->contains(entry->id)) continue;
-        Status damage;
-        PLUMBLINE_CHECK_OK(walk.each(vshard, day.day, entry->id,
-                                     [&](const ChunkKey&, const ChunkHeader& header, std::string_view value) {
-                                       if (!range.overlaps(header.min_t, header.max_t)) return true;
-                                       bool inside = range.contains(header.min_t) || range.contains(header.max_t);
-                                       if (!inside) {
-                                         std::vector<Sample> samples;
-                                         damage = decode_chunk(value, range, samples);
-                                         inside = !samples.empty();
-                                       }
-                                       if (inside) out.add(entry->id);
-                                       return !inside && damage.has_value();
-                                     }));
-        PLUMBLINE_CHECK_OK(damage);
+  for (const auto& segment : edges) {
+    const std::vector<SeriesRef> wanted = index_.refs(segment->ids() & rest);
+    PLUMBLINE_CHECK_OK(segment->read(wanted, range, [&](const SegmentChunk& chunk) -> Status {
+      const ChunkInfo& info = chunk.info();
+      if (out.contains(info.id)) return {};
+      bool inside = range.contains(info.min_t) || range.contains(info.max_t);
+      if (!inside) {
+        PLUMBLINE_TRY(const auto times, chunk.times());
+        const auto first = std::ranges::lower_bound(times, range.min);
+        inside = first != times.end() && *first <= range.max;
       }
+      if (inside) out.add(info.id);
+      return {};
+    }));
+    rest -= out;
   }
   return out;
 }
@@ -196,7 +129,8 @@ Result<std::vector<Labels>> SeriesEngine::series(const std::vector<Matchers>& se
                                                  std::size_t limit) const {
   PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range));
   std::vector<Labels> out;
-  for (const EntryPtr& entry : index_.entries(ids)) out.push_back(entry->labels);
+  for (const SeriesId id : ids)
+    if (Labels labels = index_.labels(id); !labels.empty()) out.push_back(std::move(labels));
   std::sort(out.begin(), out.end());
   if (limit > 0 && out.size() > limit) out.resize(limit);
   return out;

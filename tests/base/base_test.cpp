@@ -13,6 +13,20 @@
 
 using namespace plumbline;
 
+TEST_CASE("crc32c of every length is what its polynomial says", "[base][bytes]") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  std::string bytes(8000, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  std::uint32_t c = ~0u;  // bit by bit, over a growing prefix
+  for (std::size_t length = 1; length <= bytes.size(); ++length) {
+    c ^= static_cast<std::uint8_t>(bytes[length - 1]);
+    for (int k = 0; k < 8; ++k) c = (c >> 1) ^ ((c & 1) != 0 ? 0x82f63b78u : 0u);
+    REQUIRE(crc32c(std::string_view(bytes).substr(0, length)) == ~c);
+  }
+}
+
 TEST_CASE("crc32c and xxh3 give the published check values", "[base][bytes]") {
   CHECK(crc32c("123456789") == 0xe3069283u);
   CHECK(crc32c("") == 0u);

@@ -23,6 +23,10 @@ void fill(test::MemoryStore& store, int series, int samples) {
 class CountingReader final : public storage::Reader {
  public:
   explicit CountingReader(const storage::Reader& inner) : inner_(inner) {}
+  Status windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+                 const storage::WindowVisitor& visit) const override {
+    return inner_.windows(query, windows, visit);
+  }
   Status select(const storage::SeriesQuery& q, const storage::SeriesVisitor& visit) const override {
     ranges.push_back(q.range);
     return inner_.select(q, visit);

@@ -222,7 +222,7 @@ TEST_CASE("the series limit refuses new series alone; known ones and the state b
   REQUIRE(receipt->refusals.size() == 1);
   CHECK(receipt->refusals[0].reason == "series_limit");
   CHECK(receipt->refusals[0].count == 1);
-  CHECK(receipt->refusals[0].example == "new series c: the limit of 2 active series is reached");
+  CHECK(receipt->refusals[0].example == "new series c: the limit of 2 active series (storage.series_active_max) is reached");
   CHECK(f.store->stats().series_total == 2);
   CHECK(f.store->get("k").value() == "v");
   CHECK(read_all(*f.store, Labels::of({{"__name__", "a"}})) == std::vector<Sample>{{now, 1}, {now + 1, 2}});

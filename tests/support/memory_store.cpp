@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "storage/model/wire_labels.hpp"
 #include "tests/support/support.hpp"
 
 namespace plumbline::test {
@@ -35,6 +36,19 @@ Result<storage::WriteReceipt> MemoryStore::write(storage::WriteBatch batch) {
       series_[s.labels][sample.t] = sample.v;
       ++receipt.samples;
     }
+  for (std::size_t i = 0; i < batch.wire.series.size(); ++i) {
+    const auto& s = batch.wire.series[i];
+    const auto labels = model::parse_wire_labels(s.labels);
+    if (!labels) {
+      receipt.refusals.push_back({labels.error().reason, "timeseries " + std::to_string(i) + ": " + labels.error().message, s.count});
+      continue;
+    }
+    for (std::uint32_t k = 0; k < s.count; ++k) {
+      const model::Sample& sample = batch.wire.samples[s.first + k];
+      series_[*labels][sample.t] = sample.v;
+      ++receipt.samples;
+    }
+  }
   for (const auto& m : batch.metadata) metadata_[m.metric] = m;
   for (auto& e : batch.events)
     for (auto& row : e.rows) {
@@ -67,6 +81,21 @@ Status MemoryStore::select(const storage::SeriesQuery& query, const storage::Ser
     if (!visit(labels, out)) break;
   }
   return {};
+}
+
+Status MemoryStore::windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+                            const storage::WindowVisitor& visit) const {
+  storage::SeriesQuery whole = query;
+  whole.range = {};
+  return select(whole, [&](const model::Labels& labels, std::span<const model::Sample> samples) {
+    std::vector<model::WindowSummary> answers;
+    bool any = false;
+    for (const model::TimeRange& w : windows) {
+      answers.push_back(model::summarize_window(samples, w));
+      any |= answers.back().count > 0;
+    }
+    return !any || visit(labels, answers);
+  });
 }
 
 Result<std::vector<Labels>> MemoryStore::series(const std::vector<Matchers>& selectors, TimeRange range,

@@ -45,6 +45,8 @@ class MemoryStore final : public storage::Writer, public storage::Reader, public
  public:
   Result<storage::WriteReceipt> write(storage::WriteBatch batch) override;
   Status select(const storage::SeriesQuery& query, const storage::SeriesVisitor& visit) const override;
+  Status windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+                 const storage::WindowVisitor& visit) const override;
   Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& selectors, model::TimeRange range,
                                             std::size_t limit) const override;
   Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& selectors,

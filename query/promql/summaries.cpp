@@ -1,0 +1,120 @@
+// Range functions over windows of hours and more, from the store's window summaries instead of samples: a month of a series
+// is some hundred summaries. Same answers: what a summary cannot tell exactly (NaN values) is read as samples after all.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "query/promql/evaluator.hpp"
+#include "query/promql/range_functions.hpp"
+
+namespace plumbline::query::promql {
+
+namespace {
+
+// About the time that one chunk spans at the usual interval, and what decoding its samples costs in summaries looked at.
+constexpr std::int64_t chunk_ms = 2 * 3'600'000;
+constexpr std::int64_t interval_ms = 15'000;
+constexpr std::int64_t samples_per_look = 4;
+
+bool summarizable(Fn fn) {
+  switch (fn) {
+    case Fn::rate:
+    case Fn::increase:
+    case Fn::delta:
+    case Fn::sum_over_time:
+    case Fn::avg_over_time:
+    case Fn::min_over_time:
+    case Fn::max_over_time:
+    case Fn::count_over_time:
+    case Fn::present_over_time:
+    case Fn::first_over_time:
+    case Fn::last_over_time: return true;
+    default: return false;
+  }
+}
+
+// False: no value at this step.
+bool evaluate_summary(Fn fn, const model::WindowSummary& s, std::int64_t end, std::int64_t range, double& out) {
+  const Edges edges{{s.first_t, s.first}, {s.last_t, s.last}, s.count};
+  switch (fn) {
+    case Fn::rate:
+    case Fn::increase: return extrapolate(edges, s.last - s.first + s.reset_correction, end, range, true, fn == Fn::rate, out);
+    case Fn::delta: return extrapolate(edges, s.last - s.first, end, range, false, false, out);
+    case Fn::sum_over_time: out = s.sum; return true;
+    case Fn::avg_over_time: out = s.sum / static_cast<double>(s.count); return true;
+    case Fn::min_over_time: out = s.min; return true;
+    case Fn::max_over_time: out = s.max; return true;
+    case Fn::count_over_time: out = static_cast<double>(s.count); return true;
+    case Fn::present_over_time: out = 1; return true;
+    case Fn::first_over_time: out = s.first; return true;
+    case Fn::last_over_time: out = s.last; return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+const MatrixSelector* Evaluator::summary_argument(const Call& c) const {
+  if (!summarizable(c.function->id)) return nullptr;
+  const Expr& argument = unwrap(*c.arguments[0]);
+  return argument.kind == Kind::matrix ? &static_cast<const MatrixSelector&>(argument) : nullptr;
+}
+
+// Looking at summaries costs steps x chunks of a window, reading samples costs the samples of all windows together.
+bool Evaluator::summaries_pay(std::int64_t range, std::size_t steps, std::int64_t span) {
+  if (range < 2 * chunk_ms) return false;
+  const auto looks = static_cast<std::int64_t>(steps) * (range / chunk_ms + 2);
+  return looks * samples_per_look < (range + span) / interval_ms;
+}
+
+// The answer is false when some window needs its samples: then nothing was handed to the sink.
+Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink) {
+  const Fn fn = c.function->id;
+  const bool counter = fn == Fn::rate || fn == Fn::increase;
+  const Timing& timing = timings_.at(&m);
+  std::vector<model::TimeRange> windows;
+  windows.reserve(grid.count);
+  for (std::size_t i = 0; i < grid.count; ++i) {
+    const std::int64_t end = timing.reference(grid.at(i));
+    windows.push_back({end - timing.range + 1, end});
+  }
+  storage::SeriesQuery query;
+  query.matchers = m.selector->matchers;
+  query.series_max = context_.options.series_max;
+  Columns columns;
+  Status inside;
+  bool exact = true;
+  const Status read = context_.reader.windows(query, windows, [&](const Labels& labels, std::span<const model::WindowSummary> summaries) {
+    Column column(labels, grid.count);
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      const model::WindowSummary& s = summaries[i];
+      if (s.count == 0) continue;
+      // A NaN among the values, or an overflow: their order and rounding matter, and the summary does not have it.
+      if (!std::isfinite(s.sum)) exact = false;
+      double v = 0;
+      if (evaluate_summary(fn, s, windows[i].max, timing.range, v)) column.set(i, v);
+    }
+    if (!exact) return false;
+    if (column.any()) columns.push_back(std::move(column));
+    if (columns.size() % 1024 == 0) inside = tick();
+    return inside.has_value();
+  });
+  PLUMBLINE_CHECK_OK(inside);
+  PLUMBLINE_CHECK_OK(read);
+  if (!exact) return false;
+  std::ranges::sort(columns, {}, &Column::labels);
+  LabelIndex seen;
+  for (Column& column : columns) {
+    if (const std::string_view name = column.labels.metric(); counter && !name.empty() && !ends_like_counter(name))
+      inform(*c.arguments[0], fmt::format("metric might not be a counter, name does not end in "
+                                          "_total/_sum/_count/_bucket: {}", quote(name)));
+    if (!keeps_name(fn)) column.labels = column.labels.without(model::metric_name_label);
+    if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    PLUMBLINE_CHECK_OK(sink(std::move(column)));
+  }
+  return true;
+}
+
+}  // namespace plumbline::query::promql

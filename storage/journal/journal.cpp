@@ -1,0 +1,293 @@
+#include "storage/journal/journal.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "daemon/base/check.hpp"
+#include "storage/kv/kill_point.hpp"
+
+namespace plumbline::storage::journal {
+
+namespace {
+
+constexpr std::string_view suffix = ".journal";
+constexpr std::chrono::seconds pause{1};
+
+std::string name_of(std::uint64_t first_sequence) { return fmt::format("{:016x}{}", first_sequence, suffix); }
+
+// nullopt: not a file of ours.
+std::optional<std::uint64_t> first_of(std::string_view name) {
+  if (name.size() != 16 + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
+  std::uint64_t out = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + 16, out, 16);
+  if (error != std::errc() || end != name.data() + 16) return std::nullopt;
+  return out;
+}
+
+// A whole frame anywhere behind `from` that continues the journal: what stands before it is not a torn end.
+std::optional<Frame> frame_behind(std::string_view bytes, std::size_t from, std::uint64_t above) {
+  for (std::size_t at = from; at + frame_bytes <= bytes.size(); ++at) {
+    const auto frame = read_frame(bytes.substr(at));
+    if (frame && frame->sequence >= above) return frame;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Journal::Journal(Options options, std::unique_ptr<kv::Files> files, Log& log, Registry& registry)
+    : options_(std::move(options)),
+      files_(std::move(files)),
+      log_(log),
+      bytes_total_(registry.counter("plumbline_journal_bytes_total", "Bytes appended to the journal.")),
+      records_total_(registry.counter("plumbline_journal_records_total", "Records appended to the journal.")),
+      syncs_total_(registry.counter("plumbline_journal_syncs_total", "Times the journal was made durable.")),
+      failures_(registry.counter("plumbline_journal_failures_total", "Records that a full or broken disk refused.")),
+      torn_bytes_(registry.counter("plumbline_journal_torn_bytes_total", "Bytes of torn records cut off at start.")),
+      sync_seconds_(registry.histogram("plumbline_journal_sync_seconds", "How long a sync of the journal took.")) {}
+
+Result<std::unique_ptr<Journal>> Journal::open(Options options, Log& log, Registry& registry) {
+  PLUMBLINE_TRY(auto files, kv::Files::open(options.directory, options.file_system));
+  std::unique_ptr<Journal> journal(new Journal(std::move(options), std::move(files), log, registry));
+  return journal;
+}
+
+Status Journal::replay(std::uint64_t after, const Visit& visit) {
+  Lock sync_lock(sync_mutex_);
+  Lock lock(mutex_);
+  PLUMBLINE_CHECK(list_.empty() && !current_, "the journal is replayed once, before it is written");
+  last_ = after;
+  PLUMBLINE_TRY(const std::vector<std::string> names, files_->list());
+  for (const std::string& name : names)
+    if (const auto first = first_of(name)) list_.push_back({name, *first, 0});
+  // A crash while a file was made leaves one without a header; nothing can be in it.
+  while (!list_.empty()) {
+    PLUMBLINE_TRY(const std::string bytes, files_->read(list_.back().name));
+    auto header = decode_header(bytes);
+    if (!header) return fail(header.error().in(options_.directory + "/" + list_.back().name));
+    if (*header) break;
+    if (bytes.size() >= header_bytes && frame_behind(bytes, header_bytes, 0))
+      return fail(Code::corrupt, options_.directory + "/" + list_.back().name + ": the file's header is damaged");
+    log_.info("removing a journal file that was never begun", {{"file", list_.back().name}});
+    PLUMBLINE_CHECK_OK(files_->remove(list_.back().name));
+    list_.pop_back();
+  }
+  if (!list_.empty() && list_.front().first > after + 1)
+    return fail(Code::corrupt, fmt::format("{}: records {} to {} are missing: the oldest file is {}", options_.directory,
+                                           after + 1, list_.front().first - 1, list_.front().name));
+  for (std::size_t i = 0; i < list_.size(); ++i) PLUMBLINE_CHECK_OK(replay_file(i, after, visit));
+  durable_ = last_;
+  std::uint64_t total = 0;
+  for (const File& f : list_) total += f.bytes;
+  bytes_ = total;
+  if (!list_.empty()) {
+    // What the last process had not synced is what we build on.
+    PLUMBLINE_CHECK_OK(files_->sync(list_.back().name));
+    synced_ = end_;
+  }
+  return {};
+}
+
+Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit& visit) {
+  File& file = list_[index];
+  const std::string path = options_.directory + "/" + file.name;
+  PLUMBLINE_TRY(const std::string whole, files_->read(file.name));
+  const auto header = decode_header(whole);
+  if (!header) return fail(header.error().in(path));
+  if (!*header || (*header)->first_sequence != file.first)
+    return fail(Code::corrupt, path + ": the file's header is damaged");
+  if (index > 0 && file.first != last_ + 1)
+    return fail(Code::corrupt, fmt::format("{}: records {} to {} are missing before it", path, last_ + 1, file.first - 1));
+  if (index == 0) last_ = file.first - 1;
+
+  header_ = **header;
+  std::string_view bytes = whole;
+  std::optional<FileHeader> next;
+  if (index + 1 < list_.size()) {
+    PLUMBLINE_TRY(const std::string head, files_->read(list_[index + 1].name));
+    PLUMBLINE_TRY(next, decode_header(head));
+    if (!next) return fail(Code::corrupt, options_.directory + "/" + list_[index + 1].name + ": the file's header is damaged");
+    bytes = bytes.substr(0, next->previous_end);
+  }
+  std::size_t at = header_bytes;
+  while (at < bytes.size()) {
+    const auto frame = read_frame(bytes.substr(at));
+    if (!frame || frame->sequence != last_ + 1) break;
+    kv::kill_point("journal.replay.record");
+    if (frame->sequence > after) PLUMBLINE_CHECK_OK(visit(frame->sequence, frame->record));
+    last_ = frame->sequence;
+    at += frame->bytes();
+  }
+  end_ = at;
+  file.bytes = at;
+  if (next && at == next->previous_end) return {};
+  if (!next && at == bytes.size()) return {};
+
+  // Something does not verify. At the very end it is what a crash tore; behind what was durable, what a power cut took.
+  if (next) {
+    if (at < next->previous_synced)
+      return fail(Code::corrupt, fmt::format("{}: record {} is damaged at offset {}; nothing was dropped", path, last_ + 1, at));
+    log_.error("a power cut took records that a failing disk had not made durable",
+               {{"file", path}, {"offset", at}, {"first", last_ + 1}, {"last", next->first_sequence - 1}});
+    last_ = next->first_sequence - 1;
+    return {};
+  }
+  if (const auto later = frame_behind(bytes, at + 1, last_ + 1); later && (later->synced == 0 || at < later->synced))
+    return fail(Code::corrupt, fmt::format("{}: record {} is damaged at offset {}, and record {} follows it; nothing was dropped",
+                                           path, last_ + 1, at, later->sequence));
+  torn_bytes_.add(bytes.size() - at);
+  log_.warn("the journal's end was torn by a crash; it is cut behind the last whole record",
+            {{"file", path}, {"offset", at}, {"bytes", bytes.size() - at}, {"last_record", last_.load()}});
+  return {};
+}
+
+// After a refused write the answer is known for a moment without asking; then one writer asks the disk for a megabyte.
+Status Journal::ready() {
+  if (paused_) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < pause_until_) {
+      failures_.add();
+      return fail(pause_error_);
+    }
+    pause_until_ = now + pause;
+    if (auto probed = files_->probe(); !probed) return refuse(std::move(probed).error());
+    paused_ = false;
+  }
+  if (!current_ || end_ >= options_.file_bytes_max) return roll();
+  return {};
+}
+
+std::unexpected<Error> Journal::refuse(Error error) {
+  failures_.add();
+  pause_error_ = error;
+  pause_until_ = std::chrono::steady_clock::now() + pause;
+  paused_ = true;
+  return fail(std::move(error));
+}
+
+Status Journal::roll() {
+  kv::kill_point("journal.roll.before");
+  // The old file is made durable first, so that a record of the new one never survives a power cut without those before it.
+  if (!list_.empty() && synced_ < end_ && !unsure_) {
+    auto synced = current_ ? current_->sync() : files_->sync(list_.back().name);
+    if (!synced) {
+      unsure_ = true;
+      return refuse(std::move(synced).error());
+    }
+    synced_ = end_;
+  }
+  const std::uint64_t first = last_ + 1;
+  auto created = files_->create(name_of(first));
+  if (!created) return refuse(std::move(created).error());
+  kv::kill_point("journal.roll.created");
+  // A file without a record is made again under its name: its header goes on speaking of the file before it.
+  const bool again = !list_.empty() && list_.back().first == first;
+  const FileHeader header = again ? header_ : FileHeader{first, list_.empty() ? 0 : end_, list_.empty() ? 0 : synced_};
+  if (auto put = (*created)->append(encode_header(header)); !put) return refuse(std::move(put).error());
+  if (again) {
+    bytes_ -= list_.back().bytes;
+    list_.pop_back();
+  }
+  header_ = header;
+  list_.push_back({name_of(first), first, header_bytes});
+  bytes_ += header_bytes;
+  current_ = std::move(*created);
+  end_ = header_bytes;
+  synced_ = 0;
+  unsure_ = false;
+  kv::kill_point("journal.roll.after");
+  return {};
+}
+
+Status Journal::append_locked(std::string& framed) {
+  PLUMBLINE_CHECK(framed.size() >= frame_bytes, "a record has room for its frame");
+  if (framed.size() - frame_bytes > record_bytes_max)
+    return fail(Code::too_large, fmt::format("a write of {} bytes; the journal takes records of at most {}", framed.size(), record_bytes_max));
+  PLUMBLINE_CHECK_OK(ready());
+  seal_frame(framed, last_ + 1, synced_);
+  kv::kill_point("journal.append.before");
+  if (auto appended = current_->append(framed); !appended) {
+    current_ = nullptr;  // part of the record may be in the file: it counts up to end_ only, as the next header will say
+    return refuse(std::move(appended).error());
+  }
+  kv::kill_point("journal.append.after");
+  end_ += framed.size();
+  list_.back().bytes = end_;
+  bytes_.fetch_add(framed.size(), std::memory_order_relaxed);
+  last_.store(last_ + 1, std::memory_order_release);
+  bytes_total_.add(framed.size());
+  records_total_.add();
+  return {};
+}
+
+Status Journal::sync_up_to(std::uint64_t sequence) {
+  Lock sync_lock(sync_mutex_);
+  if (durable_ >= sequence) return {};  // whoever held the lock before synced for us
+  if (lost_ >= sequence) return fail(Code::unavailable, "the data disk refused to make the write durable; send it again");
+  std::shared_ptr<kv::AppendFile> file;
+  std::uint64_t end = 0;
+  std::uint64_t last = 0;
+  {
+    Lock lock(mutex_);
+    file = current_;
+    end = end_;
+    last = last_;
+    if (!file) {
+      // Nothing was written yet, or a later append failed and closed the file: then its bytes are synced by name.
+      if (list_.empty()) return {};
+      auto synced = unsure_ ? Status(fail(pause_error_)) : files_->sync(list_.back().name);
+      if (!synced) {
+        lost_ = last;
+        unsure_ = true;
+        return refuse(std::move(synced).error());
+      }
+      synced_ = end_;
+      durable_ = last;
+      return {};
+    }
+  }
+  kv::kill_point("journal.sync.before");
+  const auto start = std::chrono::steady_clock::now();
+  auto synced = file->sync();
+  sync_seconds_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  syncs_total_.add();
+  Lock lock(mutex_);
+  if (!synced) {
+    // The kernel forgets what it could not write: a second sync of this file would succeed and mean nothing.
+    lost_ = last;
+    if (current_ == file) {
+      current_ = nullptr;
+      unsure_ = true;
+    }
+    return refuse(std::move(synced).error());
+  }
+  kv::kill_point("journal.sync.after");
+  durable_ = std::max(durable_, last);
+  if (current_ == file) synced_ = std::max(synced_, end);
+  return {};
+}
+
+Status Journal::sync() { return sync_up_to(last_sequence()); }
+
+Status Journal::trim(std::uint64_t up_to) {
+  std::vector<File> gone;
+  {
+    Lock lock(mutex_);
+    if (up_to >= last_ && !list_.empty() && list_.back().bytes > header_bytes) PLUMBLINE_CHECK_OK(roll());
+    while (list_.size() > 1 && list_[1].first <= up_to + 1) {
+      gone.push_back(list_.front());
+      list_.erase(list_.begin());
+    }
+  }
+  kv::kill_point("journal.trim.before");
+  for (const File& file : gone) {
+    PLUMBLINE_CHECK_OK(files_->remove(file.name));
+    bytes_.fetch_sub(file.bytes, std::memory_order_relaxed);
+    kv::kill_point("journal.trim.between");
+  }
+  return {};
+}
+
+}  // namespace plumbline::storage::journal

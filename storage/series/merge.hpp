@@ -1,0 +1,36 @@
+// Pieces of one series from several places (segments, heads) become one sorted run of samples.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "storage/model/sample.hpp"
+
+namespace plumbline::storage::series {
+
+// Gathers the pieces of one series. Usually they follow each other in time and end() is what add() was given; pieces that
+// overlap (late data, rewrites) are merged: of equal timestamps the piece of the higher order wins, inside a piece there are
+// none.
+class Gather {
+ public:
+  // Where the next piece is to be appended by the caller; commit() tells that it was, and whose it is.
+  std::vector<model::Sample>& buffer() { return samples_; }
+  void commit(std::uint64_t order);
+  // Sorted, one sample per timestamp.
+  std::span<const model::Sample> end();
+  void clear();
+  std::size_t size() const { return samples_.size(); }
+
+ private:
+  struct Piece {
+    std::uint64_t order = 0;
+    std::size_t first = 0;
+    std::size_t count = 0;
+  };
+  std::vector<model::Sample> samples_;
+  std::vector<Piece> pieces_;
+  bool apart_ = true;  // every piece begins after the end of the one before
+};
+
+}  // namespace plumbline::storage::series

@@ -1,0 +1,75 @@
+// An open segment and the way to its records. Internal to the segment's files.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "storage/codec/value_group.hpp"
+#include "storage/series/segment_directory.hpp"
+#include "storage/series/segment_format.hpp"
+
+namespace plumbline::storage::series {
+
+class SegmentFile final : public Segment {
+ public:
+  SegmentFile(std::unique_ptr<kv::TableReader> table, SegmentIndex index, DirectoryCache* cache);
+  const SegmentInfo& info() const override { return index_.info; }
+  const Roaring& ids() const override { return index_.ids; }
+  std::pair<std::uint16_t, std::uint16_t> vshards_with(std::uint16_t vshard) const override;
+  Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const override;
+  Result<std::vector<SeriesRef>> order(std::uint16_t first, std::uint16_t last) const override;
+  std::vector<std::string> verify() const override;
+  std::uint64_t memory_bytes() const override;
+
+  const SegmentIndex& index() const { return index_; }
+  const kv::TableReader& table() const { return *table_; }
+  std::int64_t day_start() const { return std::int64_t{info().day} * day_ms; }
+
+ private:
+  std::unique_ptr<kv::TableReader> table_;
+  const SegmentIndex index_;
+  DirectoryCache* const cache_;
+  const std::uint64_t number_;  // in the cache
+};
+
+// What one walk has open: an iterator, and the times it has decoded. Threads: one.
+class SegmentWalk {
+ public:
+  explicit SegmentWalk(const SegmentFile& file) : file_(file) {}
+  Result<DirectoryDecoder> directory(std::size_t group);
+  Result<Directory> finish(std::size_t group, DirectoryDecoder decoder);
+  // Opens the payload of a group; it stands until another is opened.
+  Status open_payload(std::size_t group, std::size_t chunks);
+  // A column of the open payload; stands until the next one.
+  Result<std::span<const double>> values(std::size_t group, std::size_t chunk, std::uint32_t count);
+  // Stands until the next call.
+  Result<std::span<const std::int64_t>> times(const GroupTimes& place);
+  Error at(Record kind, std::uint32_t number, Error error) const;  // says where
+
+ private:
+  struct TimesRecord {
+    std::string value;
+    std::vector<TimesColumn> columns;  // views into value
+  };
+  Result<std::string_view> body(Record kind, std::uint16_t vshard, std::uint32_t number);
+  Result<const TimesRecord*> times_record(std::uint32_t ordinal);
+
+  static constexpr std::size_t times_cached_max = 512u << 10;  // samples
+  static constexpr std::size_t records_cached_max = 64;
+
+  const SegmentFile& file_;
+  std::optional<kv::TableReader::Getter> getter_;  // opened when the first record is read
+  std::string payload_;
+  std::optional<codec::ValueGroupDecoder> decoder_;
+  std::vector<double> values_;
+  std::unordered_map<std::uint64_t, std::vector<std::int64_t>> times_;  // by record and column
+  std::size_t times_cached_ = 0;
+  std::unordered_map<std::uint32_t, std::unique_ptr<TimesRecord>> records_;
+};
+
+}  // namespace plumbline::storage::series

@@ -1,0 +1,25 @@
+// Keys of the metric engine in RocksDB. Specified in storage/format/keys.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "daemon/base/bytes.hpp"
+#include "storage/kv/kv.hpp"
+
+namespace plumbline::storage::series {
+
+inline std::string series_key(std::uint16_t vshard, std::uint32_t id) {
+  ByteWriter out;
+  out.raw(kv::key_prefix(vshard));
+  out.be32(id);
+  return out.take();
+}
+inline std::string next_id_key() { return kv::key_prefix(0) + "series_next_id"; }
+inline std::string bounds_key() { return kv::key_prefix(0) + "series_bounds"; }
+inline std::string segment_prefix() { return kv::key_prefix(0) + "segment/"; }
+inline std::string segment_prefix_end() { return kv::key_prefix(0) + "segment0"; }  // '0' follows '/'
+inline std::string segment_key(const std::string& name) { return segment_prefix() + name; }
+std::string segment_value(std::uint32_t day);
+
+}  // namespace plumbline::storage::series

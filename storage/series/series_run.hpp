@@ -1,0 +1,24 @@
+// How a request's samples are handed over once their series are known by number.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace plumbline::storage::series {
+
+using SeriesId = std::uint32_t;
+
+// The samples of one series in a request: samples[first, first + count).
+struct SeriesRun {
+  SeriesId id = 0;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+
+// A series that a record names and no earlier record defined: its id and its labels in wire form.
+struct Definition {
+  SeriesId id = 0;
+  std::string labels;
+};
+
+}  // namespace plumbline::storage::series

@@ -1,0 +1,178 @@
+// What upkeep does behind the writers' backs: heads become segments, old days go.
+#include <algorithm>
+
+#include "daemon/base/bytes.hpp"
+#include "daemon/base/check.hpp"
+#include "storage/kv/kill_point.hpp"
+#include "storage/series/segment_list.hpp"
+#include "storage/series/segment_writer.hpp"
+#include "storage/series/series_engine.hpp"
+#include "storage/series/series_keys.hpp"
+
+namespace plumbline::storage::series {
+
+namespace {
+
+// Days that are written in one pass over the head: a writer holds a group of series, about a megabyte with its file's buffers.
+constexpr std::uint32_t days_at_once = 32;
+
+}  // namespace
+
+Status SeriesEngine::load_segments() {
+  kv::kill_point("open.segments");
+  std::vector<std::string> live;
+  Segments list;
+  Status damage;
+  PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::meta, segment_prefix(), segment_prefix_end(), [&](std::string_view key, std::string_view value) {
+    const std::string name(key.substr(segment_prefix().size()));
+    live.push_back(name);
+    auto segment = Segment::open(files_, name);
+    if (segment) {
+      list.push_back(std::move(*segment));
+      return true;
+    }
+    // One damaged file must not cost the others: its day answers with the damage, the rest is served.
+    if (segment.error().code != Code::corrupt && segment.error().code != Code::io) {
+      damage = fail(std::move(segment).error());
+      return false;
+    }
+    log_.error("a segment cannot be read; queries of its day fail until it is restored or removed",
+               {{"segment", name}, {"error", segment.error().message}});
+    Lock lock(mutex_);
+    damaged_.push_back({static_cast<std::uint32_t>(ByteReader(value).varint()), name, segment.error()});
+    return true;
+  }));
+  PLUMBLINE_CHECK_OK(damage);
+  PLUMBLINE_TRY(const std::vector<std::string> orphans, orphan_segments(files_, live));
+  for (const std::string& name : orphans) {
+    log_.info("removing a segment that no commit names", {{"segment", name}});
+    kv::kill_point("open.orphan");
+    PLUMBLINE_CHECK_OK(files_.remove(name));
+  }
+  sort_segments(list);
+  Lock lock(mutex_);
+  segments_ = std::make_shared<Segments>(std::move(list));
+  return {};
+}
+
+Status SeriesEngine::seal_days(const Head& head, const std::vector<SeriesRef>& order, std::uint32_t first_day,
+                               std::uint32_t last_day) {
+  std::vector<std::unique_ptr<SegmentWriter>> writers(last_day - first_day + 1);
+  const model::TimeRange range{first_day * day_ms, (last_day + std::int64_t{1}) * day_ms - 1};
+  std::vector<Sample> samples;
+  for (const SeriesRef& ref : order) {
+    samples.clear();
+    head.read(ref.id, range, samples);
+    for (std::span<const Sample> rest = samples; !rest.empty();) {
+      const std::uint32_t day = day_of(rest.front().t);
+      const std::int64_t end = (day + std::int64_t{1}) * day_ms;
+      const auto next = std::ranges::lower_bound(rest, end, {}, &Sample::t);
+      const auto count = static_cast<std::size_t>(next - rest.begin());
+      auto& writer = writers[day - first_day];
+      if (!writer) {
+        kv::kill_point("seal.segment.create");
+        PLUMBLINE_TRY(writer, SegmentWriter::create(files_, day, head.seal_number()));
+      }
+      PLUMBLINE_CHECK_OK(writer->add(ref, rest.first(count)));
+      rest = rest.subspan(count);
+    }
+  }
+  for (auto& writer : writers) {
+    if (!writer) continue;
+    PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
+    kv::kill_point("seal.segment.finish");
+    PLUMBLINE_TRY(std::shared_ptr<const Segment> segment, Segment::open(files_, info.name));
+    sealed_now_.push_back(std::move(segment));
+    sealed_samples_.add(info.samples);
+    sealed_bytes_.add(info.bytes);
+  }
+  return {};
+}
+
+// The definitions that only the journal has. They need not be atomic with the commit: ids are for ever, and a replay that
+// finds them already there compares them.
+Status SeriesEngine::seal_definitions(kv::Batch& out) {
+  std::sort(sealing_.begin(), sealing_.end());
+  sealing_.erase(std::unique(sealing_.begin(), sealing_.end()), sealing_.end());
+  if (sealing_.empty()) return {};
+  std::vector<std::pair<std::string, SeriesId>> keys;
+  keys.reserve(sealing_.size());
+  for (const SeriesId id : sealing_) keys.emplace_back(series_key(index_.vshard(id), id), id);
+  // A few ride in the batch; a million would be in memory three times before they reach a file.
+  constexpr std::size_t in_batch_max = 10'000;
+  if (keys.size() <= in_batch_max) {
+    for (const auto& [key, id] : keys) out.put(kv::Family::series, key, index_.labels(id).encode());
+    return {};
+  }
+  std::sort(keys.begin(), keys.end());
+  return kv_.ingest(kv::Family::series, [&](const kv::Kv::Put& put) -> Status {
+    for (const auto& [key, id] : keys) PLUMBLINE_CHECK_OK(put(key, index_.labels(id).encode()));
+    return {};
+  });
+}
+
+Status SeriesEngine::seal(kv::Batch& out) {
+  std::shared_ptr<const Head> head;
+  {
+    Lock lock(mutex_);
+    head = frozen_;
+  }
+  PLUMBLINE_CHECK(head, "seal() follows freeze()");
+  sealed_now_.clear();
+  const Roaring ids = head->ids();
+  if (!ids.isEmpty()) {
+    const std::vector<SeriesRef> order = index_.label_order(ids);
+    const std::uint32_t last = day_of(head->bounds().max);
+    for (std::uint32_t day = day_of(head->bounds().min); day <= last; day += days_at_once)
+      PLUMBLINE_CHECK_OK(seal_days(*head, order, day, std::min(last, day + days_at_once - 1)));
+  }
+  kv::kill_point("seal.segments.written");
+  PLUMBLINE_CHECK_OK(seal_definitions(out));
+  kv::kill_point("seal.definitions");
+  for (const auto& segment : sealed_now_) out.put(kv::Family::meta, segment_key(segment->info().name), segment_value(segment->day()));
+  ByteWriter bounds;
+  bounds.zigzag(time_min_);
+  bounds.zigzag(time_max_);
+  out.put(kv::Family::meta, bounds_key(), bounds.str());
+  return {};
+}
+
+Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms) {
+  const auto ended = [&](std::uint32_t day) { return (static_cast<std::int64_t>(day) + 1) * day_ms <= cutoff_ms; };
+  Segments keep;
+  std::vector<std::string> drop;
+  for (const auto& segment : *segments()) {
+    if (ended(segment->day()))
+      drop.push_back(segment->info().name);
+    else
+      keep.push_back(segment);
+  }
+  for (const DamagedSegment& d : damaged())
+    if (ended(d.day)) drop.push_back(d.name);
+  if (drop.empty()) return false;
+  // The list first: a crash in between leaves files that the next start removes.
+  kv::kill_point("retain.before");
+  kv::Batch batch;
+  for (const std::string& name : drop) batch.remove(kv::Family::meta, segment_key(name));
+  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
+  kv::kill_point("retain.committed");
+  {
+    Lock lock(mutex_);
+    segments_ = std::make_shared<Segments>(std::move(keep));
+    std::erase_if(damaged_, [&](const DamagedSegment& d) { return ended(d.day); });
+  }
+  for (const std::string& name : drop) {
+    // Readers that hold it keep reading: the file goes when they let it go.
+    if (auto removed = files_.remove(name); !removed)
+      log_.warn("a dropped segment still takes space", {{"segment", name}, {"error", removed.error().message}});
+    log_.info("dropped a segment past the retention", {{"segment", name}});
+    kv::kill_point("retain.removed");
+  }
+  const std::int64_t oldest = cutoff_ms / day_ms * day_ms;
+  std::int64_t min = time_min_.load();
+  while (min != 0 && min < oldest && !time_min_.compare_exchange_weak(min, std::min(oldest, time_max_.load()))) {
+  }
+  return true;
+}
+
+}  // namespace plumbline::storage::series

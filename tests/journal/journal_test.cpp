@@ -1,0 +1,320 @@
+// The journal: what was appended comes back in order, whatever a crash, a power cut or a failing disk does; damage is named.
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "daemon/base/text.hpp"
+#include "storage/journal/journal.hpp"
+#include "storage/kv/fault_file_system.hpp"
+#include "tests/support/support.hpp"
+
+using namespace plumbline;
+using namespace plumbline::storage::journal;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Fixture {
+  test::TempDir directory;
+  std::unique_ptr<Log> log = make_null_log();
+  Registry registry;
+  Options options;
+  std::unique_ptr<Journal> journal;
+  std::vector<std::pair<std::uint64_t, std::string>> replayed;
+
+  Fixture() {
+    options.directory = directory.path("journal");
+    options.file_bytes_max = 1000;  // a file is a few records
+  }
+  Status open(std::uint64_t after = 0) {
+    journal.reset();
+    replayed.clear();
+    auto opened = Journal::open(options, *log, registry);
+    if (!opened) return fail(opened.error());
+    journal = std::move(*opened);
+    return journal->replay(after, [&](std::uint64_t sequence, std::string_view record) -> Status {
+      replayed.emplace_back(sequence, record);
+      return {};
+    });
+  }
+  Result<std::uint64_t> append(const std::string& record, Sync sync = Sync::no) {
+    std::string framed(frame_bytes, '\0');
+    framed += record;
+    return journal->append(framed, sync, [](std::uint64_t) {});
+  }
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> out;
+    for (const auto& f : fs::directory_iterator(options.directory)) out.push_back(f.path());
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+};
+
+std::string record(std::uint64_t i) { return "record " + std::to_string(i) + std::string(i % 90, 'x'); }
+
+void check(const Fixture& f, std::uint64_t first, std::uint64_t last) {
+  REQUIRE(f.replayed.size() == last - first + 1);
+  for (std::uint64_t i = first; i <= last; ++i) {
+    REQUIRE(f.replayed[i - first].first == i);
+    REQUIRE(f.replayed[i - first].second == record(i));
+  }
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+void write_file(const fs::path& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << bytes;
+}
+
+}  // namespace
+
+TEST_CASE("records come back in order, over files and restarts") {
+  Fixture f;
+  REQUIRE(f.open());
+  for (std::uint64_t i = 1; i <= 100; ++i) REQUIRE(f.append(record(i)).value() == i);
+  CHECK(f.files().size() > 5);
+  REQUIRE(f.open());
+  check(f, 1, 100);
+  for (std::uint64_t i = 101; i <= 150; ++i) REQUIRE(f.append(record(i)).value() == i);
+  REQUIRE(f.open(120));
+  check(f, 121, 150);
+  std::uint64_t bytes = 0;
+  for (const auto& file : f.files()) bytes += fs::file_size(file);
+  CHECK(f.journal->bytes() == bytes);
+}
+
+TEST_CASE("trimming removes whole files and goes on counting") {
+  Fixture f;
+  REQUIRE(f.open());
+  for (std::uint64_t i = 1; i <= 100; ++i) REQUIRE(f.append(record(i)));
+  const std::size_t before = f.files().size();
+  REQUIRE(f.journal->trim(50));
+  CHECK(f.files().size() < before);
+  REQUIRE(f.open(50));
+  check(f, 51, 100);
+  REQUIRE(f.journal->trim(100));
+  CHECK(f.journal->bytes() <= header_bytes + 1000);
+  REQUIRE(f.open(100));
+  CHECK(f.replayed.empty());
+  CHECK(f.journal->last_sequence() == 100);
+  REQUIRE(f.append(record(101)).value() == 101);
+  REQUIRE(f.journal->trim(101));
+  REQUIRE(f.journal->trim(101));
+  REQUIRE(f.append(record(102)).value() == 102);
+  REQUIRE(f.open(101));
+  check(f, 102, 102);
+  // What was trimmed cannot be asked for.
+  CHECK(f.open(3).error().code == Code::corrupt);
+}
+
+TEST_CASE("a torn end of any length loses the torn record only") {
+  Fixture f;
+  REQUIRE(f.open());
+  for (std::uint64_t i = 1; i <= 60; ++i) REQUIRE(f.append(record(i)));
+  f.journal.reset();
+  const fs::path last = f.files().back();
+  const std::string whole = read_file(last);
+  // Where its records begin.
+  std::vector<std::size_t> ends{header_bytes};
+  std::uint64_t first = 0;
+  while (ends.back() < whole.size()) {
+    const auto frame = read_frame(std::string_view(whole).substr(ends.back()));
+    REQUIRE(frame);
+    if (first == 0) first = frame->sequence;
+    ends.push_back(ends.back() + frame->bytes());
+  }
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    write_file(last, whole.substr(0, length));
+    REQUIRE(f.open());
+    const auto kept = static_cast<std::uint64_t>(std::upper_bound(ends.begin(), ends.end(), length) - ends.begin());
+    const std::uint64_t want = length < header_bytes ? first - 1 : first - 1 + kept - 1;
+    check(f, 1, want);
+    if (length % 7 != 0) continue;
+    REQUIRE(f.append(record(want + 1)).value() == want + 1);
+    REQUIRE(f.open());
+    check(f, 1, want + 1);
+    // As it was: the file that was begun behind it goes, too.
+    f.journal.reset();
+    for (const auto& file : f.files())
+      if (file >= last) fs::remove(file);
+  }
+}
+
+TEST_CASE("a flipped bit anywhere is refused by name, or takes the last record only, with a count") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  Fixture f;
+  REQUIRE(f.open());
+  for (std::uint64_t i = 1; i <= 60; ++i) REQUIRE(f.append(record(i)));
+  f.journal.reset();
+  for (const fs::path& path : f.files()) {
+    const std::string whole = read_file(path);
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+      std::string bad = whole;
+      bad[at] = static_cast<char>(bad[at] ^ (1 << random() % 8));
+      write_file(path, bad);
+      const auto opened = f.open();
+      if (opened) {
+        // Only the very last record may be taken for one that a crash tore.
+        CHECK(path == f.files().back());
+        check(f, 1, 59);
+        CHECK(f.registry.render().find("plumbline_journal_torn_bytes_total 0\n") == std::string::npos);
+      } else {
+        CHECK((opened.error().code == Code::corrupt || opened.error().code == Code::unsupported));
+        CHECK(opened.error().message.find("journal") != std::string::npos);
+      }
+    }
+    write_file(path, whole);
+  }
+}
+
+TEST_CASE("a missing file is refused") {
+  Fixture f;
+  REQUIRE(f.open());
+  for (std::uint64_t i = 1; i <= 60; ++i) REQUIRE(f.append(record(i)));
+  f.journal.reset();
+  const auto files = f.files();
+  for (std::size_t i = 0; i + 1 < files.size(); ++i) {
+    const std::string whole = read_file(files[i]);
+    fs::remove(files[i]);
+    CHECK(f.open().error().code == Code::corrupt);
+    f.journal.reset();
+    write_file(files[i], whole);
+  }
+}
+
+TEST_CASE("what was synced survives a power cut, whatever was cut") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 50; ++round) {
+    Fixture f;
+    storage::kv::FaultDisk disk;
+    f.options.file_system = disk.file_system();
+    REQUIRE(f.open());
+    std::uint64_t synced = 0;
+    const std::uint64_t count = 1 + random() % 80;
+    for (std::uint64_t i = 1; i <= count; ++i) {
+      const bool sync = random() % 3 == 0;
+      REQUIRE(f.append(record(i), sync ? Sync::yes : Sync::no));
+      if (sync) synced = i;
+    }
+    f.journal.reset();
+    disk.power_cut();
+    REQUIRE(f.open());
+    CHECK(f.replayed.size() >= synced);
+    check(f, 1, f.replayed.size());
+  }
+}
+
+TEST_CASE("failing each file operation in turn loses nothing that was acknowledged") {
+  for (std::uint64_t n = 1;; ++n) {
+    Fixture f;
+    storage::kv::FaultDisk disk;
+    f.options.file_system = disk.file_system();
+    REQUIRE(f.open());
+    disk.fail_operation(n);
+    std::vector<std::string> acknowledged;
+    std::vector<std::string> applied;
+    for (int i = 0; i < 40; ++i) {
+      std::string framed(frame_bytes, '\0');
+      framed += record(static_cast<std::uint64_t>(i));
+      const auto done = f.journal->append(framed, i % 4 == 0 ? Sync::yes : Sync::no,
+                                          [&](std::uint64_t) { applied.push_back(record(static_cast<std::uint64_t>(i))); });
+      if (done) acknowledged.push_back(record(static_cast<std::uint64_t>(i)));
+      else CHECK(done.error().code == Code::unavailable);
+    }
+    const bool reached = disk.operations() >= n;
+    disk.fail_operation(0);
+    f.journal.reset();
+    REQUIRE(f.open());
+    std::vector<std::string> found;
+    for (const auto& [sequence, text] : f.replayed) found.push_back(text);
+    CHECK(found == applied);
+    for (const std::string& text : acknowledged) CHECK(std::find(found.begin(), found.end(), text) != found.end());
+    if (!reached) break;
+  }
+}
+
+TEST_CASE("a full disk refuses and resumes by itself") {
+  Fixture f;
+  storage::kv::FaultDisk disk;
+  f.options.file_system = disk.file_system();
+  REQUIRE(f.open());
+  REQUIRE(f.append(record(1), Sync::yes));
+  disk.no_space(true);
+  const auto refused = f.append(record(2));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::unavailable);
+  CHECK(refused.error().message.find("full") != std::string::npos);
+  disk.no_space(false);
+  // Asks the disk again after a pause, which it takes from the steady clock of the machine.
+  Result<std::uint64_t> again = f.append(record(2));
+  for (int i = 0; i < 10'000 && !again; ++i) {
+    std::this_thread::yield();
+    again = f.append(record(2));
+    if (!again) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  REQUIRE(again);
+  CHECK(*again == 2);
+  REQUIRE(f.open());
+  check(f, 1, 2);
+}
+
+TEST_CASE("records of many threads are applied in the order of the journal, once") {
+  Fixture f;
+  f.options.file_bytes_max = 20'000;
+  REQUIRE(f.open());
+  std::vector<std::pair<std::uint64_t, std::string>> applied;  // guarded by the journal's lock: that is the contract
+  std::vector<std::thread> threads;
+  std::atomic<int> failures{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 200; ++i) {
+        const std::string text = std::to_string(t) + "/" + std::to_string(i);
+        std::string framed(frame_bytes, '\0');
+        framed += text;
+        if (!f.journal->append(framed, i % 10 == 0 ? Sync::yes : Sync::no,
+                               [&](std::uint64_t sequence) { applied.emplace_back(sequence, text); }))
+          ++failures;
+        if (t == 0 && i % 50 == 49 && !f.journal->trim(0)) ++failures;
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK(failures == 0);
+  REQUIRE(f.open());
+  CHECK(f.replayed == applied);
+  CHECK(f.replayed.size() == 800);
+}
+
+TEST_CASE("the journal file of the document is what the code writes and reads") {
+  std::string framed(frame_bytes, '\0');
+  framed += "abc";
+  seal_frame(framed, 3, 40);
+  const std::string bytes = encode_header({3, 100, 100}) + framed;
+  std::ifstream in(std::string(PLUMBLINE_SOURCE_DIR) + "/storage/format/journal_file.md");
+  std::string line, digits;
+  while (std::getline(in, line) && line != "```hex") {
+  }
+  while (std::getline(in, line) && line != "```")
+    for (const char c : line.substr(0, line.find(';')))
+      if (c != ' ') digits += c;
+  CHECK(hex(bytes) == digits);
+  const auto header = decode_header(bytes);
+  REQUIRE(header);
+  REQUIRE(*header);
+  CHECK((*header)->previous_end == 100);
+  const auto frame = read_frame(std::string_view(bytes).substr(header_bytes));
+  REQUIRE(frame);
+  CHECK(frame->record == "abc");
+}
