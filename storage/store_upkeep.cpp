@@ -74,12 +74,13 @@ Status KvStore::commit_frozen() {
   kv::Batch batch;
   const std::uint64_t trim = frozen_sequence_;
   const std::uint64_t seal = sealed_ + 1;
+  const bool upgrading = upgrading_;
   const auto build = [&]() -> Status {
     PLUMBLINE_CHECK_OK(series_->seal(batch));
     PLUMBLINE_CHECK_OK(events_->seal(batch));
-    if (upgrading_) finish_upgrade(batch);
+    if (upgrading) finish_upgrade(batch);
     ByteWriter positions;
-    positions.le64(upgrading_ ? 0 : trim);
+    positions.le64(upgrading ? 0 : trim);
     positions.le64(seal);
     batch.put(kv::Family::meta, positions_key(), positions.str());
     // Synced whatever the journal's policy is: the records behind it are about to go.
