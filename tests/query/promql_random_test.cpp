@@ -130,6 +130,8 @@ TEST_CASE("random expressions evaluate or fail, and agree between instant and ra
     const auto range = engine.range(text, t, t, 1000);
     static_cast<void>(engine.range(text, 0, 600'000, 37'000));
     if (text.find("step()") != std::string::npos) continue;
+    // Sorting does nothing in a range query (as in Prometheus): what depends on order, topk's ties or a sum's last bit, differs.
+    if (text.find("sort") != std::string::npos) continue;
     CHECK(instant.has_value() == range.has_value());
     if (!instant || !range) continue;
     ++answered;
