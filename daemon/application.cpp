@@ -150,6 +150,8 @@ http::Routes Application::all_routes() {
   add(ingest::routes(*sink_, clock_, ingest_limits(config), {config.otlp.promote_resource_attributes}));
   add(ingest::target_routes(*scraper_));
   add(query::prometheus_routes(*engine_, *store_, clock_, build_info()));
+  add(query::remote_read_routes(*store_));
+  add(query::federate_routes(*engine_, *store_, clock_));
   add(query::prometheus_admin_routes([this](const std::vector<model::Matchers>& selectors, model::TimeRange range) {
     return store_->erase(selectors, range);
   }));

@@ -182,6 +182,10 @@ struct BuildInfo {
 // Each returns routes whose handlers borrow the arguments for as long as the server runs.
 // /api/v1/{query,query_range,series,labels,label/<n>/values,metadata,status/buildinfo,format_query}, GET and POST.
 http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build);
+// POST /api/v1/read: raw samples for Prometheus' remote-read clients, as SAMPLES or STREAMED_XOR_CHUNKS.
+http::Routes remote_read_routes(const storage::Reader& reader);
+// GET /federate?match[]=: the newest samples in text exposition.
+http::Routes federate_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock);
 // POST and PUT /api/v1/admin/tsdb/delete_series?match[]=&start=&end=, answered 204 when `erase` has done it.
 using EraseSeries = std::function<Status(const std::vector<model::Matchers>&, model::TimeRange)>;
 http::Routes prometheus_admin_routes(EraseSeries erase);

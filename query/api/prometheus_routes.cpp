@@ -8,6 +8,7 @@
 
 #include "daemon/base/text.hpp"
 #include "query/api/prometheus_json.hpp"
+#include "query/api/prometheus_parameters.hpp"
 #include "query/promql/ast.hpp"
 #include "query/query.hpp"
 
@@ -17,63 +18,6 @@ namespace {
 
 using http::Request;
 using http::Response;
-
-Error bad_parameter(std::string_view name, std::string_view message) {
-  return {Code::invalid_input, fmt::format("invalid parameter \"{}\": {}", name, message)};
-}
-
-std::string_view text_param(const Request& r, std::string_view name) { return r.param(name).value_or(""); }
-
-Result<std::int64_t> time_param(const Request& r, std::string_view name, std::optional<std::int64_t> otherwise = {}) {
-  const std::string_view text = text_param(r, name);
-  if (text.empty() && otherwise) return *otherwise;
-  const Result<std::int64_t> ms = parse_api_time_ms(text);
-  if (!ms) return fail(bad_parameter(name, fmt::format("cannot parse \"{}\" to a valid timestamp", text.substr(0, 64))));
-  return *ms;
-}
-
-// Seconds as a float, or a Prometheus duration.
-Result<std::int64_t> duration_param(const Request& r, std::string_view name) {
-  const std::string_view text = text_param(r, name);
-  if (const std::optional<double> seconds = parse_number(text)) {
-    if (!(std::fabs(*seconds) < 9.2e9))
-      return fail(bad_parameter(name, fmt::format("cannot parse \"{}\" to a valid duration. It overflows int64", text)));
-    return static_cast<std::int64_t>(std::trunc(*seconds * 1000));
-  }
-  const Result<std::int64_t> ms = parse_duration_ms(text);
-  if (!ms) return fail(bad_parameter(name, fmt::format("cannot parse \"{}\" to a valid duration", text.substr(0, 64))));
-  return *ms;
-}
-
-// 0: no limit.
-Result<std::size_t> limit_param(const Request& r) {
-  const std::string_view text = text_param(r, "limit");
-  if (text.empty()) return 0;
-  const std::optional<std::int64_t> n = parse_int(text);
-  if (!n) return fail(bad_parameter("limit", fmt::format("cannot parse \"{}\" to a valid limit", text.substr(0, 64))));
-  if (*n < 0) return fail(bad_parameter("limit", "limit must be non-negative"));
-  return static_cast<std::size_t>(*n);
-}
-
-Result<std::vector<model::Matchers>> match_params(const Request& r) {
-  std::vector<model::Matchers> out;
-  for (const std::string_view text : r.params("match[]")) {
-    Result<model::Matchers> matchers = promql::parse_selector(text);
-    if (!matchers) return fail(bad_parameter("match[]", matchers.error().message));
-    if (std::ranges::all_of(*matchers, [](const model::Matcher& m) { return m.matches_empty(); }))
-      return fail(bad_parameter("match[]", "match[] must contain at least one non-empty matcher"));
-    out.push_back(std::move(*matchers));
-  }
-  return out;
-}
-
-Result<model::TimeRange> range_params(const Request& r) {
-  const model::TimeRange all;
-  PLUMBLINE_TRY(const std::int64_t start, time_param(r, "start", all.min));
-  PLUMBLINE_TRY(const std::int64_t end, time_param(r, "end", all.max));
-  if (end < start) return fail(bad_parameter("end", "end timestamp must not be before start time"));
-  return model::TimeRange{start, end};
-}
 
 const std::string truncated = "results truncated due to limit";
 

@@ -1,6 +1,10 @@
 list(APPEND QUERY_SOURCES
+  api/federate.cpp
   api/prometheus_json.cpp
+  api/prometheus_parameters.cpp
   api/prometheus_routes.cpp
+  api/remote_read.cpp
+  api/xor_chunk.cpp
   promql/aggregation.cpp
   promql/binary.cpp
   promql/calls.cpp

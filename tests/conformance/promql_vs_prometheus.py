@@ -12,6 +12,7 @@ import argparse
 import collections
 import json
 import math
+import os
 import random
 import re
 import struct
@@ -21,20 +22,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from wire import field, snappy_literals, varint
+
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
-
-
-def varint(n):
-    out = bytearray()
-    while n > 0x7F:
-        out.append(n & 0x7F | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
-def field(number, payload):
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
 def encode_series(labels, samples):
@@ -43,15 +34,6 @@ def encode_series(labels, samples):
         bits = b"\x02\x00\x00\x00\x00\x00\xf0\x7f" if v is STALE else struct.pack("<d", v)
         out += field(2, b"\x09" + bits + b"\x10" + varint(t))
     return field(1, out)
-
-
-def snappy_literals(data):
-    """A snappy block of literals alone: valid, and no library is needed."""
-    out = bytearray(varint(len(data)))
-    for i in range(0, len(data), 60000):
-        chunk = data[i:i + 60000]
-        out += bytes([61 << 2]) + struct.pack("<H", len(chunk) - 1) + chunk
-    return bytes(out)
 
 
 def push(url, series):

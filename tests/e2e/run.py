@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 import traceback
+import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import remote_read
 from harness import ROOT, Daemon, Process, Scratch, call, free_port, peer, shared_data, wait_for
 
 CASES = []
@@ -222,6 +224,55 @@ def python_prometheus_client(c):
         assert c.daemon.value(f'py_seconds_bucket{{via="{via}",le="0.5"}}') == 1
         assert c.daemon.value(f'py_seconds_sum{{via="{via}"}}') == 3.25
         assert c.daemon.query(f'py_build_info{{via="{via}"}}')[0]["metric"]["version"] == 'x"y'
+
+
+@case
+def prometheus_reads_back(c):
+    """Prometheus with no data of its own reads Plumbline's through remote read, and scrapes its /federate."""
+    port, folder, d = free_port(), c.folder / "reader", c.daemon
+    folder.mkdir()
+    daemon = d.http.removeprefix("http://")
+    begin = int(time.time()) - 3600
+    lines = "".join(f'read_back_total{{i="{i}"}} {i + n * (i + 0.1)!r} {(begin + 15 * n) * 1000 + i}\n' for i in range(3) for n in range(240))
+    status, _, body = d.post("/api/v1/import/prometheus", lines + 'read_back_now{i="x"} 7\n', "text/plain")
+    assert status in (200, 204), (status, body)
+    (folder / "prometheus.yml").write_text(f"""
+global: {{ scrape_interval: 1s }}
+remote_read: [{{ url: "http://{daemon}/api/v1/read", read_recent: true }}]
+scrape_configs:
+  - job_name: federate
+    honor_labels: true
+    metrics_path: /federate
+    params: {{ "match[]": ['{{__name__="read_back_now"}}'] }}
+    metric_relabel_configs: [{{ target_label: via, replacement: federate }}]
+    static_configs: [{{ targets: ["{daemon}"] }}]
+""")
+    prometheus = Process([peer("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                          f"--web.listen-address=127.0.0.1:{port}"], folder / "log")
+
+    def ask(path, **params):
+        status, _, body = call("GET", f"http://127.0.0.1:{port}{path}?" + urllib.parse.urlencode(params))
+        assert status == 200, (status, body)
+        return json.loads(body)["data"]["result"]
+
+    try:
+        wait_for("Prometheus is ready", lambda: call("GET", f"http://127.0.0.1:{port}/-/ready")[0] == 200)
+        for expression in ("read_back_total[1h]", "rate(read_back_total[5m])", 'sum by (i) (increase(read_back_total{i=~"1|2"}[30m]))'):
+            at = begin + 3500
+            theirs, ours = ask("/api/v1/query", query=expression, time=at), d.query(expression, time=at)
+            key = lambda r: json.dumps(r["metric"], sort_keys=True)
+            assert theirs and sorted(theirs, key=key) == sorted(ours, key=key), (expression, theirs, ours)
+        scraped = wait_for("the federated sample", lambda: ask("/api/v1/query", query='read_back_now{i="x",via="federate"}'))
+        assert scraped[0]["value"][1] == "7", scraped
+        # One decoder reads both servers' streamed chunks.
+        streamed = remote_read.chunks(d.http, "read_back_total", 0, 2**62)
+        assert {k: len(v) for k, v in streamed.items()} == {f'read_back_total{{i="{i}"}}': 240 for i in range(3)}, streamed
+        for i in range(3):
+            assert streamed[f'read_back_total{{i="{i}"}}'] == [((begin + 15 * n) * 1000 + i, i + n * (i + 0.1)) for n in range(240)]
+        theirs = remote_read.chunks(f"http://127.0.0.1:{port}", "up", 0, 2**62)
+        assert all(v == 1.0 for series in theirs.values() for _, v in series) and theirs, theirs
+    finally:
+        prometheus.stop()
 
 
 @case

@@ -1,0 +1,28 @@
+// The parameters that Prometheus' routes share, refused in upstream's words.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "daemon/base/error.hpp"
+#include "proto/http.hpp"
+#include "storage/model/matcher.hpp"
+#include "storage/model/sample.hpp"
+
+namespace plumbline::query {
+
+Error bad_parameter(std::string_view name, std::string_view message);
+std::string_view text_param(const http::Request& r, std::string_view name);  // "" when absent
+// Unix seconds or RFC 3339, to ms.
+Result<std::int64_t> time_param(const http::Request& r, std::string_view name, std::optional<std::int64_t> otherwise = {});
+// Seconds as a float, or a Prometheus duration; to ms.
+Result<std::int64_t> duration_param(const http::Request& r, std::string_view name);
+Result<std::size_t> limit_param(const http::Request& r);  // 0: no limit
+// match[], each with at least one matcher that refuses the empty value.
+Result<std::vector<model::Matchers>> match_params(const http::Request& r);
+// start and end; all time when they are absent.
+Result<model::TimeRange> range_params(const http::Request& r);
+
+}  // namespace plumbline::query

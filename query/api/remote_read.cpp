@@ -1,0 +1,221 @@
+// Remote read: Prometheus, Thanos and promtool fetch raw samples. Both answers of upstream: SAMPLES (one snappy message) and
+// STREAMED_XOR_CHUNKS (frames of chunks). Field numbers: prompb/remote.proto and prompb/types.proto.
+#include <algorithm>
+
+#include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
+
+#include "daemon/base/bytes.hpp"
+#include "daemon/base/compression.hpp"
+#include "daemon/base/text.hpp"
+#include "query/api/prometheus_json.hpp"
+#include "query/api/xor_chunk.hpp"
+
+namespace plumbline::query {
+
+namespace {
+
+using protozero::pbf_reader;
+using protozero::pbf_writer;
+
+// As upstream's storage.remote.read-sample-limit and read-max-bytes-in-frame.
+constexpr std::uint64_t samples_max = 50'000'000;
+constexpr std::size_t frame_bytes_max = 1u << 20;
+// A request is a few matchers; Prometheus asks one query at a time.
+constexpr std::size_t request_bytes_max = 4u << 20;
+constexpr std::size_t queries_max = 100;
+
+enum class Form { samples = 0, chunks = 1 };
+
+struct ReadRequest {
+  std::vector<storage::SeriesQuery> queries;
+  Form form = Form::samples;
+};
+
+Result<model::Matcher> read_matcher(pbf_reader in) {
+  std::int32_t type = 0;
+  std::string name, value;
+  while (in.next()) switch (in.tag_and_type()) {
+      case protozero::tag_and_type(1, protozero::pbf_wire_type::varint): type = in.get_enum(); break;
+      case protozero::tag_and_type(2, protozero::pbf_wire_type::length_delimited): name = in.get_string(); break;
+      case protozero::tag_and_type(3, protozero::pbf_wire_type::length_delimited): value = in.get_string(); break;
+      default: in.skip();
+    }
+  static constexpr model::MatchOp ops[] = {model::MatchOp::equal, model::MatchOp::not_equal, model::MatchOp::regex,
+                                           model::MatchOp::not_regex};
+  if (type < 0 || type > 3) return fail(Code::invalid_input, "invalid matcher type " + std::to_string(type));
+  return model::Matcher::make(ops[type], std::move(name), std::move(value));
+}
+
+Result<storage::SeriesQuery> read_query(pbf_reader in) {
+  storage::SeriesQuery out;
+  out.range = {0, 0};
+  out.samples_max = samples_max;
+  while (in.next()) switch (in.tag_and_type()) {
+      case protozero::tag_and_type(1, protozero::pbf_wire_type::varint): out.range.min = in.get_int64(); break;
+      case protozero::tag_and_type(2, protozero::pbf_wire_type::varint): out.range.max = in.get_int64(); break;
+      case protozero::tag_and_type(3, protozero::pbf_wire_type::length_delimited): {
+        PLUMBLINE_TRY(model::Matcher matcher, read_matcher(in.get_message()));
+        out.matchers.push_back(std::move(matcher));
+        break;
+      }
+      default: in.skip();  // hints: what is sent is exact without them
+    }
+  return out;
+}
+
+Result<ReadRequest> parse(std::string_view bytes) {
+  ReadRequest out;
+  bool chosen = false;
+  const auto accept = [&](std::int32_t form) {
+    if (chosen || (form != 0 && form != 1)) return;  // the first that is known, as upstream negotiates
+    out.form = static_cast<Form>(form);
+    chosen = true;
+  };
+  try {
+    pbf_reader in(bytes.data(), bytes.size());
+    while (in.next()) switch (in.tag_and_type()) {
+        case protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited): {
+          PLUMBLINE_TRY(storage::SeriesQuery query, read_query(in.get_message()));
+          if (out.queries.size() == queries_max)
+            return fail(Code::invalid_input, "remote read: more than " + std::to_string(queries_max) + " queries in a request");
+          out.queries.push_back(std::move(query));
+          break;
+        }
+        case protozero::tag_and_type(2, protozero::pbf_wire_type::varint): accept(in.get_enum()); break;
+        case protozero::tag_and_type(2, protozero::pbf_wire_type::length_delimited):
+          for (const auto form : in.get_packed_enum()) accept(form);
+          break;
+        default: in.skip();
+      }
+  } catch (const protozero::exception& e) {
+    return fail(Code::invalid_input, std::string("remote read: the body is not a prometheus.ReadRequest: ") + e.what());
+  }
+  return out;
+}
+
+void write_labels(pbf_writer& out, const Labels& labels) {
+  for (const model::Label& l : labels) {
+    pbf_writer label(out, 1);
+    label.add_string(1, l.name);
+    label.add_string(2, l.value);
+  }
+}
+
+// A series in the answer's bytes, made while its samples are at hand: of the whole answer only one form is ever held.
+struct Encoded {
+  Labels labels;
+  std::string bytes;
+};
+
+std::string encode_samples(const Labels& labels, std::span<const Sample> samples) {
+  std::string bytes;
+  pbf_writer series(bytes);
+  write_labels(series, labels);
+  for (const Sample& s : samples) {
+    pbf_writer sample(series, 2);
+    sample.add_double(1, s.v);
+    sample.add_int64(2, s.t);
+  }
+  return bytes;
+}
+
+// Chunk messages only; the frame adds the labels to each piece of a series that it cuts.
+std::vector<std::string> encode_chunks(std::span<const Sample> samples) {
+  std::vector<std::string> out;
+  for (; !samples.empty(); samples = samples.subspan(std::min(samples.size(), xor_chunk_samples))) {
+    const auto piece = samples.first(std::min(samples.size(), xor_chunk_samples));
+    std::string bytes;
+    pbf_writer chunk(bytes);
+    chunk.add_int64(1, piece.front().t);
+    chunk.add_int64(2, piece.back().t);
+    chunk.add_enum(3, 1);  // XOR
+    chunk.add_bytes(4, encode_xor_chunk(piece));
+    out.push_back(std::move(bytes));
+  }
+  return out;
+}
+
+void append_frame(std::string& out, const Labels& labels, std::span<const std::string> chunks, std::size_t query) {
+  std::string message;
+  {
+    pbf_writer response(message);
+    {
+      pbf_writer series(response, 1);
+      write_labels(series, labels);
+      for (const std::string& chunk : chunks) series.add_message(2, chunk);
+    }
+    if (query != 0) response.add_int64(2, static_cast<std::int64_t>(query));
+  }
+  ByteWriter head;
+  head.varint(message.size());
+  head.be32(crc32c(message));
+  out += head.str();
+  out += message;
+}
+
+// One frame per series, or several when its chunks pass the size of a frame.
+std::string encode_frames(const Labels& labels, std::span<const Sample> samples, std::size_t query) {
+  std::string out;
+  const std::vector<std::string> chunks = encode_chunks(samples);
+  std::span<const std::string> rest = chunks;
+  while (!rest.empty()) {
+    std::size_t n = 0, bytes = 0;
+    while (n < rest.size() && (n == 0 || bytes + rest[n].size() <= frame_bytes_max)) bytes += rest[n++].size();
+    append_frame(out, labels, rest.first(n), query);
+    rest = rest.subspan(n);
+  }
+  return out;
+}
+
+http::Response refuse(const Error& error) {
+  return http::Response::text(error.message + "\n", http_status(error.code));
+}
+
+Result<http::Response> read(const storage::Reader& reader, const http::Request& request) {
+  PLUMBLINE_TRY(const std::string body, unsnappy(request.body, request_bytes_max));
+  PLUMBLINE_TRY(const ReadRequest asked, parse(body));
+  std::string out;
+  std::uint64_t samples_left = samples_max;
+  for (std::size_t q = 0; q < asked.queries.size(); ++q) {
+    storage::SeriesQuery query = asked.queries[q];
+    query.samples_max = samples_left;
+    std::vector<Encoded> found;
+    const auto status = reader.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
+      samples_left -= std::min<std::uint64_t>(samples_left, samples.size());
+      found.push_back({labels, asked.form == Form::chunks ? encode_frames(labels, samples, q) : encode_samples(labels, samples)});
+      return true;
+    });
+    PLUMBLINE_CHECK_OK(status);
+    std::ranges::sort(found, {}, &Encoded::labels);
+    if (asked.form == Form::chunks) {
+      for (const Encoded& series : found) out += series.bytes;
+    } else {
+      std::string result;
+      pbf_writer writer(result);
+      for (const Encoded& series : found) writer.add_message(1, series.bytes);
+      pbf_writer(out).add_message(1, result);
+    }
+  }
+  http::Response response;
+  if (asked.form == Form::chunks) {
+    response.body = std::move(out);
+    response.with("Content-Type", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+  } else {
+    response.body = snappy(out);
+    response.with("Content-Type", "application/x-protobuf").with("Content-Encoding", "snappy");
+  }
+  return response;
+}
+
+}  // namespace
+
+http::Routes remote_read_routes(const storage::Reader& reader) {
+  const auto handle = [&reader](const http::Request& request) {
+    Result<http::Response> response = read(reader, request);
+    return response ? std::move(*response) : refuse(response.error());
+  };
+  return {{"POST", "/api/v1/read", handle, http::Lane::query, request_bytes_max}};
+}
+
+}  // namespace plumbline::query

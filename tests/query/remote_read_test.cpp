@@ -1,0 +1,325 @@
+// Remote read and federation: the bytes that Prometheus' clients read.
+#include <bit>
+#include <random>
+
+#include <catch2/catch.hpp>
+#include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
+
+#include "daemon/base/bytes.hpp"
+#include "daemon/base/compression.hpp"
+#include "daemon/base/text.hpp"
+#include "query/api/xor_chunk.hpp"
+#include "query/query.hpp"
+#include "tests/query/route_call.hpp"
+#include "tests/support/support.hpp"
+
+using namespace plumbline;
+using model::Sample;
+
+namespace {
+
+// Upstream's reader of a chunk, written from its format page and apart from the encoder.
+std::vector<Sample> decode_xor_chunk(std::string_view bytes) {
+  std::size_t at = 16;
+  const auto bit = [&] {
+    const auto byte = static_cast<unsigned char>(bytes.at(at / 8));
+    return (byte >> (7 - at++ % 8)) & 1;
+  };
+  const auto bits = [&](int n) {
+    std::uint64_t v = 0;
+    while (n-- > 0) v = v << 1 | static_cast<std::uint64_t>(bit());
+    return v;
+  };
+  const auto uvarint = [&] {
+    std::uint64_t v = 0;
+    for (int shift = 0;; shift += 7) {
+      const std::uint64_t byte = bits(8);
+      v |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return v;
+    }
+  };
+  const auto count = static_cast<unsigned char>(bytes.at(0)) * 256u + static_cast<unsigned char>(bytes.at(1));
+  std::vector<Sample> out;
+  std::int64_t t = 0;
+  std::uint64_t delta = 0, v = 0;
+  int leading = 0, significant = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    if (i == 0) {
+      const std::uint64_t z = uvarint();
+      t = static_cast<std::int64_t>(z >> 1) ^ -static_cast<std::int64_t>(z & 1);
+      v = bits(64);
+      out.push_back({t, std::bit_cast<double>(v)});
+      continue;
+    }
+    if (i == 1) {
+      delta = uvarint();
+    } else {
+      int size = 0;
+      if (bit() != 0) size = bit() == 0 ? 14 : bit() == 0 ? 17 : bit() == 0 ? 20 : 64;
+      std::uint64_t dod = size == 0 ? 0 : bits(size);
+      if (size != 0 && size != 64 && dod > (1ull << (size - 1))) dod -= 1ull << size;
+      delta += dod;
+    }
+    t = static_cast<std::int64_t>(static_cast<std::uint64_t>(t) + delta);
+    if (bit() != 0) {
+      if (bit() != 0) {
+        leading = static_cast<int>(bits(5));
+        significant = static_cast<int>(bits(6));
+        if (significant == 0) significant = 64;
+      }
+      v ^= bits(significant) << (64 - leading - significant);
+    }
+    out.push_back({t, std::bit_cast<double>(v)});
+  }
+  return out;
+}
+
+bool same(std::span<const Sample> a, std::span<const Sample> b) {
+  return std::ranges::equal(a, b, [](const Sample& x, const Sample& y) {
+    return x.t == y.t && std::bit_cast<std::uint64_t>(x.v) == std::bit_cast<std::uint64_t>(y.v);
+  });
+}
+
+struct Matcher {
+  int type;
+  std::string name, value;
+};
+
+std::string request(std::int64_t start, std::int64_t end, const std::vector<Matcher>& matchers, std::vector<int> forms = {}) {
+  std::string bytes;
+  protozero::pbf_writer out(bytes);
+  {
+    protozero::pbf_writer query(out, 1);
+    query.add_int64(1, start);
+    query.add_int64(2, end);
+    for (const Matcher& m : matchers) {
+      protozero::pbf_writer matcher(query, 3);
+      matcher.add_enum(1, m.type);
+      matcher.add_string(2, m.name);
+      matcher.add_string(3, m.value);
+    }
+  }
+  if (!forms.empty()) out.add_packed_enum(2, forms.begin(), forms.end());
+  return snappy(bytes);
+}
+
+model::Labels read_label(protozero::pbf_reader in, const model::Labels& others) {
+  std::string name, value;
+  while (in.next()) {
+    std::string& to = in.tag() == 1 ? name : value;  // get_*() forgets the tag
+    to = in.get_string();
+  }
+  return others.with(name, value);
+}
+
+struct Series {
+  model::Labels labels;
+  std::vector<Sample> samples;
+};
+
+std::vector<Series> read_samples(std::string_view body) {
+  std::vector<Series> out;
+  const auto bytes = unsnappy(body, 1 << 24);
+  REQUIRE(bytes);
+  protozero::pbf_reader response(bytes->data(), bytes->size());
+  while (response.next(1)) {
+    protozero::pbf_reader result = response.get_message();
+    while (result.next(1)) {
+      protozero::pbf_reader series = result.get_message();
+      Series s;
+      while (series.next()) {
+        const bool label = series.tag() == 1;
+        protozero::pbf_reader part = series.get_message();
+        if (label) {
+          s.labels = read_label(part, s.labels);
+        } else {
+          Sample sample;
+          while (part.next())
+            if (part.tag() == 1)
+              sample.v = part.get_double();
+            else
+              sample.t = part.get_int64();
+          s.samples.push_back(sample);
+        }
+      }
+      out.push_back(std::move(s));
+    }
+  }
+  return out;
+}
+
+// A series whose chunks came in several frames is there several times.
+std::vector<Series> read_frames(std::string_view body, std::size_t& largest) {
+  std::vector<Series> out;
+  largest = 0;
+  for (ByteReader in(body); !in.done();) {
+    const std::uint64_t size = in.varint();
+    const std::uint32_t crc = in.be32();
+    const std::string_view message = in.raw(size);
+    REQUIRE(in.ok());
+    REQUIRE(crc == crc32c(message));
+    largest = std::max(largest, message.size());
+    protozero::pbf_reader response(message.data(), message.size());
+    while (response.next()) {
+      REQUIRE(response.tag() == 1);
+      protozero::pbf_reader series = response.get_message();
+      Series s;
+      while (series.next()) {
+        const bool label = series.tag() == 1;
+        protozero::pbf_reader part = series.get_message();
+        if (label) {
+          s.labels = read_label(part, s.labels);
+          continue;
+        }
+        std::int64_t first = 0, last = 0;
+        std::string data;
+        while (part.next()) switch (part.tag()) {
+            case 1: first = part.get_int64(); break;
+            case 2: last = part.get_int64(); break;
+            case 3: REQUIRE(part.get_enum() == 1); break;
+            default: data = part.get_string();
+          }
+        const std::vector<Sample> samples = decode_xor_chunk(data);
+        REQUIRE(samples.size() <= query::xor_chunk_samples);
+        REQUIRE(samples.front().t == first);
+        REQUIRE(samples.back().t == last);
+        s.samples.insert(s.samples.end(), samples.begin(), samples.end());
+      }
+      out.push_back(std::move(s));
+    }
+  }
+  return out;
+}
+
+struct Api {
+  test::MemoryStore store;
+  test::ManualClock clock{3'600'000};
+  query::Engine engine{store, clock, {}};
+  http::Routes read = query::remote_read_routes(store);
+  http::Routes federate = query::federate_routes(engine, store, clock);
+
+  void add(const model::Labels& labels, std::vector<Sample> samples) {
+    storage::WriteBatch batch;
+    batch.series.push_back({labels, std::move(samples)});
+    REQUIRE(store.write(std::move(batch)));
+  }
+  http::Response ask(std::string body) { return test::call(read, "POST", "/api/v1/read", {}, std::move(body), "application/x-protobuf"); }
+};
+
+}  // namespace
+
+TEST_CASE("an XOR chunk has upstream's bytes") {
+  // By hand. 16 bits: two samples. t0 = 1 -> zigzag varint 02. v0 = 1.0 = 3ff0... ; delta 15 -> 0f; the same value -> bit 0.
+  CHECK(hex(query::encode_xor_chunk(std::vector<Sample>{{1, 1.0}, {16, 1.0}})) == "0002" "02" "3ff0000000000000" "0f" "00");
+  // A third one a millisecond late, of 2.0: dod 1 -> 10 and 14 bits 00000000000001. 3ff0.. ^ 4000.. = 7ff0..: one leading zero, 52
+  // trailing, 11 bits of ones -> 1 1 00001 001011 11111111111. After the 0 of the second value:
+  // 0 10 00000000000001 1 1 00001 001011 11111111111 -> 0100 0000 0000 0000 1110 0001 0010 1111 1111 1111 1000 0000
+  CHECK(hex(query::encode_xor_chunk(std::vector<Sample>{{1, 1.0}, {16, 1.0}, {32, 2.0}})) ==
+        "0003" "02" "3ff0000000000000" "0f" "4000e12fff80");
+}
+
+TEST_CASE("XOR chunks come back bit for bit") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<Sample> samples;
+    std::int64_t t = static_cast<std::int64_t>(random() >> (random() % 40)) >> 8;
+    std::uint64_t v = random();
+    const std::size_t count = 1 + random() % 150;
+    for (std::size_t i = 0; i < count; ++i) {
+      switch (random() % 4) {
+        case 0: v = random(); break;
+        case 1: v ^= 1ull << random() % 64; break;
+        case 2: v = std::bit_cast<std::uint64_t>(static_cast<double>(random() % 1000)); break;
+        default: break;
+      }
+      samples.push_back({t, std::bit_cast<double>(v)});
+      // Steps around the borders of the buckets: 2^13, 2^16, 2^19.
+      static constexpr std::int64_t steps[] = {15'000, 15'001, 15'000 + 8192, 15'000 + 65'536, 15'000 + 524'288, 1, 1ll << 40};
+      t += steps[random() % std::size(steps)];
+    }
+    REQUIRE(same(decode_xor_chunk(query::encode_xor_chunk(samples)), samples));
+  }
+}
+
+TEST_CASE_METHOD(Api, "remote read answers samples and chunks") {
+  std::vector<Sample> many;
+  for (int i = 0; i < 1000; ++i) many.push_back({i * 1000, i % 7 == 0 ? std::bit_cast<double>(model::stale_nan_bits) : i * 0.1});
+  const auto a = model::Labels::of({{"__name__", "m"}, {"i", "a"}}), b = model::Labels::of({{"__name__", "m"}, {"i", "b"}});
+  add(b, {{5'000, 1}, {6'000, 2}});
+  add(a, many);
+  add(model::Labels::of({{"__name__", "other"}}), {{5'000, 1}});
+  SECTION("samples, by labels, both ends included") {
+    const http::Response r = ask(request(5'000, 800'000, {{0, "__name__", "m"}, {2, "i", "a|b"}}));
+    CHECK(r.status == 200);
+    CHECK(r.headers == http::Pairs{{"Content-Type", "application/x-protobuf"}, {"Content-Encoding", "snappy"}});
+    const std::vector<Series> got = read_samples(r.body);
+    REQUIRE(got.size() == 2);
+    CHECK(got[0].labels == a);
+    CHECK(same(got[0].samples, std::span(many).subspan(5, 796)));
+    CHECK(got[1].labels == b);
+    CHECK(same(got[1].samples, std::vector<Sample>{{5'000, 1}, {6'000, 2}}));
+  }
+  SECTION("chunks, when they are the first form that is known") {
+    const http::Response r = ask(request(0, 1'000'000, {{0, "__name__", "m"}, {1, "i", "b"}}, {7, 1, 0}));
+    CHECK(r.headers == http::Pairs{{"Content-Type", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"}});
+    std::size_t largest = 0;
+    const std::vector<Series> got = read_frames(r.body, largest);
+    REQUIRE(got.size() == 1);
+    CHECK(got[0].labels == a);
+    CHECK(same(got[0].samples, many));
+  }
+  SECTION("nothing") {
+    CHECK(read_samples(ask(request(0, 1, {{0, "__name__", "m"}, {3, "i", ".+"}})).body).empty());
+    CHECK(ask(request(0, 1, {{0, "__name__", "none"}}, {1})).body.empty());
+  }
+}
+
+TEST_CASE_METHOD(Api, "a long series comes in several frames of a megabyte") {
+  std::mt19937_64 random(7);
+  std::vector<Sample> many;
+  for (int i = 0; i < 200'000; ++i) many.push_back({i * 1000, std::bit_cast<double>(random() >> 2)});
+  add(model::Labels::of({{"__name__", "m"}}), many);
+  const http::Response r = ask(request(0, 1ll << 40, {{0, "__name__", "m"}}, {1}));
+  std::size_t largest = 0;
+  std::vector<Sample> all;
+  const std::vector<Series> got = read_frames(r.body, largest);
+  CHECK(got.size() == 2);
+  for (const Series& s : got) all.insert(all.end(), s.samples.begin(), s.samples.end());
+  CHECK(same(all, many));
+  CHECK(largest < (1u << 20) + 4096);
+}
+
+TEST_CASE_METHOD(Api, "bad remote reads are refused with the reason") {
+  const auto refused = [&](std::string body) {
+    const http::Response r = ask(std::move(body));
+    return std::to_string(r.status) + " " + r.body;
+  };
+  CHECK(refused("not snappy").starts_with("400 "));
+  CHECK(refused(snappy("\x0a\x05gar")).starts_with("400 remote read: the body is not a prometheus.ReadRequest: "));
+  CHECK(refused(request(0, 1, {{2, "i", "("}})).starts_with("400 "));
+  CHECK(refused(request(0, 1, {{9, "i", "a"}})) == "400 invalid matcher type 9\n");
+  std::string bytes;
+  for (int i = 0; i < 101; ++i) protozero::pbf_writer(bytes).add_message(1, std::string());
+  CHECK(refused(snappy(bytes)) == "400 remote read: more than 100 queries in a request\n");
+}
+
+TEST_CASE_METHOD(Api, "federate shows the newest sample of each series") {
+  const std::int64_t now = clock.now_ms();
+  add(model::Labels::of({{"__name__", "b"}, {"job", "x\\\"\n"}}), {{now - 60'000, 1}, {now - 1'000, 2.5}});
+  add(model::Labels::of({{"__name__", "a"}, {"instance", "i:1"}, {"job", "x"}}), {{now - 2'000, 1e21}});
+  add(model::Labels::of({{"__name__", "a"}, {"job", "gone"}}), {{now - 2'000, 1}, {now - 1'000, std::bit_cast<double>(model::stale_nan_bits)}});
+  add(model::Labels::of({{"__name__", "a"}, {"job", "old"}}), {{now - 300'000, 1}});
+  add(model::Labels::of({{"__name__", "my.metric"}, {"la.bel", "v"}}), {{now, 3}});
+  const http::Response r = test::call(federate, "GET", "/federate", {{"match[]", "{job=~\".+\"}"}, {"match[]", "a"}, {"match[]", "{\"my.metric\"}"}});
+  CHECK(r.body ==
+        "# TYPE a untyped\n"
+        "a{instance=\"i:1\",job=\"x\"} 1e+21 3598000\n"
+        "# TYPE b untyped\n"
+        "b{job=\"x\\\\\\\"\\n\",instance=\"\"} 2.5 3599000\n"
+        "# TYPE \"my.metric\" untyped\n"
+        "{\"my.metric\",\"la.bel\"=\"v\",instance=\"\"} 3 3600000\n");
+  CHECK(test::call(federate, "GET", "/federate", {{"match[]", "{"}}).status == 400);
+}
