@@ -17,6 +17,7 @@
 #include "daemon/base/mutex.hpp"
 #include "storage/kv/kv.hpp"
 #include "storage/kv/table_file.hpp"
+#include "storage/series/directory_cache.hpp"
 #include "storage/series/head.hpp"
 #include "storage/series/label_index.hpp"
 #include "storage/series/segment_list.hpp"
@@ -34,6 +35,9 @@ struct DamagedSegment {
   std::string name;
   Error error;
 };
+
+// Decoded directories kept for the next query: 30 days of 1,000 series at 15 s are 27 MB.
+inline constexpr std::uint64_t directories_bytes_max = 64u << 20;
 
 struct EngineLimits {
   std::uint64_t series_active_max = 0;
@@ -126,6 +130,7 @@ class SeriesEngine {
   Counter& sealed_bytes_;
   Counter& rewritten_samples_;
   LabelIndex index_;
+  DirectoryCache directories_{directories_bytes_max};  // outlives the segments
 
   // Ids that no record in the journal defines yet: every record that names one carries its labels, because the record of
   // whoever was first may still fail.
