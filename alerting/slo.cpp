@@ -90,6 +90,8 @@ Result<Budget> parse_objective(std::string_view objective) {
       digits = true;
       if (mantissa > 100'000'000'000'000)
         return bad("has too many digits");  // 15 digits stay exact in 64 bits
+      // Before the product: leading zeros keep the mantissa small while the scale grows.
+      if (point && scale >= 1'000'000'000'000) return bad("has more than 12 decimals");
       mantissa = mantissa * 10 + (c - '0');
       if (point) scale *= 10;
     } else {
@@ -97,7 +99,6 @@ Result<Budget> parse_objective(std::string_view objective) {
     }
   }
   if (!digits) return bad("is not a number");
-  if (scale > 1'000'000'000'000) return bad("has more than 12 decimals");
   if (mantissa <= 0 || mantissa >= 100 * scale) return bad("is not between 0 and 100, both excluded");
   return Budget{100 * scale - mantissa, 100 * scale};
 }

@@ -1,5 +1,7 @@
 #include "proto/http.hpp"
 
+#include <algorithm>
+
 #include <boost/url.hpp>
 #include <fmt/format.h>
 
@@ -28,6 +30,15 @@ std::string_view error_type(Code code) {
     case Code::io: return "internal";
     default: return "bad_data";
   }
+}
+
+// What may stand in a host once it is decoded: it goes into a Host header and a resolver as it is. A registered name has
+// RFC 3986's unreserved characters, none of which has a meaning there; an IPv6 literal its own.
+bool sound_host(std::string_view host, boost::urls::host_type type) {
+  const auto is_alnum = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const std::string_view others = type == boost::urls::host_type::ipv6 ? ":." : "-._~";
+  return type != boost::urls::host_type::ipvfuture &&
+         std::ranges::all_of(host, [&](char c) { return is_alnum(c) || others.find(c) != std::string_view::npos; });
 }
 
 }  // namespace
@@ -108,6 +119,8 @@ Result<Url> parse_url(std::string_view text) {
   if (url.scheme != "http" && url.scheme != "https") return bad("the scheme must be http or https");
   url.host = parsed->host_address();
   if (url.host.empty()) return bad("the host is missing");
+  if (!sound_host(url.host, parsed->host_type()))
+    return bad("its host may consist of letters, digits and -._~, or be an IPv6 address in brackets");
   if (!std::string_view(parsed->encoded_userinfo().data(), parsed->encoded_userinfo().size()).empty())
     return bad("a user name or password does not belong in it; use basic_auth or a credentials file");
   url.port = std::string(parsed->port());

@@ -57,6 +57,16 @@ Result<std::string> zlib_inflate(std::string_view bytes, std::size_t bytes_max, 
   return out;
 }
 
+// What a frame says it holds, or ZSTD_CONTENTSIZE_UNKNOWN.
+Result<unsigned long long> zstd_declared(std::string_view frame, std::size_t bytes_max) {
+  const unsigned long long declared = ZSTD_getFrameContentSize(frame.data(), frame.size());
+  if (declared == ZSTD_CONTENTSIZE_ERROR) return fail(Code::invalid_input, "damaged zstd frame: no header");
+  if (declared != ZSTD_CONTENTSIZE_UNKNOWN && declared > bytes_max)
+    return fail(Code::too_large,
+                fmt::format("zstd frame declares {} bytes, over the limit of {} bytes", declared, bytes_max));
+  return declared;
+}
+
 }  // namespace
 
 Result<std::string> gunzip(std::string_view bytes, std::size_t bytes_max) {
@@ -93,11 +103,7 @@ Result<std::string_view> unsnappy(std::string_view bytes, std::size_t bytes_max,
 }
 
 Result<std::string> unzstd(std::string_view bytes, std::size_t bytes_max) {
-  const unsigned long long declared = ZSTD_getFrameContentSize(bytes.data(), bytes.size());
-  if (declared == ZSTD_CONTENTSIZE_ERROR) return fail(Code::invalid_input, "damaged zstd frame: no header");
-  if (declared != ZSTD_CONTENTSIZE_UNKNOWN && declared > bytes_max)
-    return fail(Code::too_large,
-                fmt::format("zstd frame declares {} bytes, over the limit of {} bytes", declared, bytes_max));
+  PLUMBLINE_TRY(unsigned long long declared, zstd_declared(bytes, bytes_max));
   ZSTD_DCtx* context = ZSTD_createDCtx();
   PLUMBLINE_CHECK(context != nullptr, "zstd starts");
   struct End {
@@ -109,7 +115,12 @@ Result<std::string> unzstd(std::string_view bytes, std::size_t bytes_max) {
   std::size_t used = 0;
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
   std::size_t hint = 1;
+  std::size_t frame_start = 0;
   while (in.pos < in.size || hint != 0) {
+    if (hint == 0) {  // a further frame
+      PLUMBLINE_TRY(declared, zstd_declared(bytes.substr(in.pos), bytes_max));
+      frame_start = used;
+    }
     if (used == out.size()) {
       if (used > bytes_max) return over(bytes_max);
       out.resize(std::min(bytes_max + 1, std::max<std::size_t>(16 << 10, used * 2)));
@@ -123,6 +134,10 @@ Result<std::string> unzstd(std::string_view bytes, std::size_t bytes_max) {
     if (used > bytes_max) return over(bytes_max);
     if (in.pos == in_before && to.pos == 0 && in.pos == in.size && hint != 0)
       return fail(Code::invalid_input, "truncated zstd frame");
+    // zstd itself does not compare when the frame's last block is an empty one.
+    if (hint == 0 && declared != ZSTD_CONTENTSIZE_UNKNOWN && used - frame_start != declared)
+      return fail(Code::invalid_input, fmt::format("damaged zstd frame: it holds {} bytes and declares {}",
+                                                   used - frame_start, declared));
   }
   out.resize(used);
   return out;

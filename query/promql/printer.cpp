@@ -67,12 +67,15 @@ std::string print_matching(const Binary& b) {
   return out;
 }
 
-}  // namespace
-
-namespace {
-
 std::string print_nested(const DurationExpr& e) {
   return e.op == DurationExpr::Op::literal && e.number && !e.wrapped ? format_float(e.seconds) : print(e);
+}
+
+// What ^ is applied to. A sign binds weaker than ^: "+Inf ^ 1" would read back as +(Inf ^ 1).
+std::string print_base(const Expr& base) {
+  std::string out = print(base);
+  if (base.kind == Kind::number && out.starts_with('+')) out.erase(0, 1);
+  return out;
 }
 
 }  // namespace
@@ -129,7 +132,7 @@ std::string print(const Expr& expr) {
     }
     case Kind::binary: {
       const auto& b = static_cast<const Binary&>(expr);
-      return fmt::format("{} {}{}{} {}", print(*b.left), spelling(b.op), b.return_bool ? " bool" : "", print_matching(b),
+      return fmt::format("{} {}{}{} {}", b.op == Tok::pow ? print_base(*b.left) : print(*b.left), spelling(b.op), b.return_bool ? " bool" : "", print_matching(b),
                          print(*b.right));
     }
     case Kind::aggregate: {

@@ -203,19 +203,23 @@ Result<SegmentIndex> decode_index(std::string_view body) {
   std::uint64_t vshard = 0;
   std::uint64_t number = 0;
   bool sound = true;
+  // One step on from `at`, to below `end`. A step so large that the sum wraps would run backwards: it is damage.
+  const auto step = [&](std::uint64_t at, std::uint64_t end) {
+    const std::uint64_t by = in.varint();
+    sound = sound && by < end - at;
+    return sound ? at + by : at;
+  };
   for (std::uint64_t i = 0, n = in.varint(); i < n && in.ok() && sound; ++i) {
-    vshard += in.varint();
-    const std::uint64_t last = vshard + in.varint();
-    number += in.varint();
-    sound = last < kv::vshards && vshard <= last && number < 0xffff'fffe;
+    vshard = step(vshard, kv::vshards);
+    const std::uint64_t last = step(vshard, kv::vshards);
+    number = step(number, 0xffff'fffe);
     out.groups.push_back({static_cast<std::uint16_t>(vshard), static_cast<std::uint16_t>(last),
                           static_cast<std::uint32_t>(number)});
   }
   vshard = number = 0;
   for (std::uint64_t i = 0, n = in.varint(); i < n && in.ok() && sound; ++i) {
-    vshard += in.varint();
-    number += in.varint();
-    sound = vshard < kv::vshards && number < 0xffff'ffff;
+    vshard = step(vshard, kv::vshards);
+    number = step(number, 0xffff'ffff);
     out.times.push_back({static_cast<std::uint16_t>(vshard), static_cast<std::uint32_t>(number)});
   }
   const std::string_view ids = in.sized();

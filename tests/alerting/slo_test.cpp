@@ -29,6 +29,12 @@ TEST_CASE("budgets are decimals, not differences of floats", "[alerting][slo]") 
     INFO(bad);
     CHECK(parse_objective(bad).error().code == Code::invalid_input);
   }
+  // Leading zeros keep the mantissa small however long the text is: neither it nor the scale may overflow.
+  const std::string zeros(400, '0');
+  CHECK(parse_objective("0." + zeros + "1").error().code == Code::invalid_input);
+  CHECK(parse_objective("0." + zeros).error().code == Code::invalid_input);
+  CHECK(parse_objective(zeros + "99.9")->value() == 0.001);
+  CHECK(parse_objective("0.000000000001").has_value());
 }
 
 TEST_CASE("the workbook's windows scale with the period, the factors stay", "[alerting][slo]") {

@@ -173,6 +173,18 @@ TEST_CASE("decompression keeps to its limit and names the damage", "[base][compr
       else if (whole == zstd(text)) CHECK_FALSE(unzstd(cut, 1 << 20));
       else CHECK_FALSE(unsnappy(cut, 1 << 20));
     }
+  // Frames of one raw block "abc" and an empty last block, the first says so, the second declares 5 bytes.
+  const std::string three("\x28\xb5\x2f\xfd\x20\x03\x18\x00\x00" "abc\x01\x00\x00", 15);
+  std::string five = three;
+  five[5] = 5;
+  CHECK(unzstd(three, 10) == "abc");
+  CHECK(unzstd(three + three, 10) == "abcabc");
+  for (const std::string& lie : {five, three + five, five + three}) {
+    const auto read = unzstd(lie, 10);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().code == Code::invalid_input);
+  }
+  CHECK(unzstd(three + zstd(text), 10).error().code == Code::too_large);
   // A block of a few bytes that declares 4 GiB is refused before anything is allocated.
   CHECK(unsnappy("\xff\xff\xff\xff\x0f\x00", 1 << 20).error().code == Code::too_large);
   CHECK(decode_content("br", "x", 10).error().code == Code::unsupported);
@@ -241,6 +253,23 @@ TEST_CASE("URLs are taken apart and put together", "[proto][http]") {
   for (const char* bad : {"", "localhost:9090", "ftp://x/", "http://", "http://u:p@h/", "http://h:99999999999/"}) {
     CAPTURE(bad);
     CHECK_FALSE(http::parse_url(bad).has_value());
+  }
+}
+
+TEST_CASE("a host is what a resolver and a Host header may be given", "[proto][http]") {
+  for (const char* good : {"http://my_host-1.example.com/", "http://10.0.0.1/", "http://[::1]/", "http://[::ffff:10.0.0.1]/",
+                           "http://ex%61mple.com/", "http://a~b/"}) {
+    CAPTURE(good);
+    CHECK(http::parse_url(good).has_value());
+  }
+  // Each would be something else once decoded: a further header line, another path, a port, a user, a quote.
+  for (const char* bad : {"http://h%0d%0aX-Evil:%201/", "http://h%0a/", "http://h%2fadmin/", "http://h%3a80/", "http://u%40h/",
+                          "http://h%60id%60/", "http://h%00/", "http://h%20x/", "http://a$b/", "http://a;b/", "http://a,b/",
+                          "http://%c3%a9.example/", "http://[v1.a]/"}) {
+    CAPTURE(bad);
+    const auto url = http::parse_url(bad);
+    REQUIRE_FALSE(url);
+    CHECK(url.error().code == Code::invalid_input);
   }
 }
 

@@ -35,6 +35,10 @@ TEST_CASE("good expressions have one canonical form") {
       {"-5m", "-5m"},
       {"1+2*3^2^-1", "1 + 2 * 3 ^ 2 ^ -1"},
       {"-1^2", "-1 ^ 2"},
+      {"inf^1", "Inf ^ 1"},  // "+Inf ^ 1" would be read as +(Inf ^ 1)
+      {"2^+inf^1", "2 ^ +Inf ^ 1"},
+      {"-inf^2", "-Inf ^ 2"},
+      {"(+inf)^2", "(+Inf) ^ 2"},
       {"(1 + 2)*3", "(1 + 2) * 3"},
       {"foo", "foo"},
       {"a:b:c", "a:b:c"},

@@ -50,6 +50,27 @@ TEST_CASE("the segment of the document is what the code writes and reads") {
   CHECK((read_all(*f.open(info.name), refs_of(model)) == model));
 }
 
+TEST_CASE("an info record whose positions run backwards is damaged") {
+  // Steps are unsigned, so a large one would wrap to a position before the last.
+  const auto body = [](std::initializer_list<std::uint64_t> places) {
+    ByteWriter out;
+    for (int i = 0; i < 6; ++i) out.varint(0);  // info
+    for (const std::uint64_t v : places) out.varint(v);
+    std::string ids(Roaring().getSizeInBytes(), '\0');
+    Roaring().write(ids.data());
+    out.sized(ids);
+    return out.take();
+  };
+  const std::uint64_t back = ~0ull;  // adds -1
+  CHECK(decode_index(body({2, 5, 1, 8, 1, 1, 2, 0})).has_value());
+  for (const auto& bad : {body({2, 5, 1, 8, back, 1, 2, 0}), body({2, 5, 1, 8, 1, back, 2, 0}), body({2, 5, 1, 8, 1, 1, back, 0}),
+                          body({1, 5, 300, 8, 0}), body({0, 2, 5, 8, back, 1}), body({0, 2, 5, 8, 1, back})}) {
+    const auto index = decode_index(bad);
+    REQUIRE_FALSE(index);
+    CHECK(index.error().code == Code::corrupt);
+  }
+}
+
 TEST_CASE("a newer record is refused with both versions") {
   std::string value = frame_record(Record::info, "x");
   ByteWriter newer;
