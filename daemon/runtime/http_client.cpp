@@ -212,7 +212,36 @@ struct HttpClient::Impl {
   std::vector<std::shared_ptr<Exchange>> running;  // loop only
   bool stopping = false;                           // loop only
   std::thread loop;
+
+  // Calls of send() that have not returned: what they hold (an Exchange's socket) must not outlive `io`.
+  Mutex mutex;
+  Condition sender_left;
+  int senders PLUMBLINE_GUARDED_BY(mutex) = 0;
 };
+
+namespace {
+
+// Counts a call of send() while it lasts.
+template <class Impl>
+class Sender {
+ public:
+  explicit Sender(Impl& impl) : impl_(impl) {
+    Lock lock(impl_.mutex);
+    ++impl_.senders;
+  }
+  ~Sender() {
+    Lock lock(impl_.mutex);
+    --impl_.senders;
+    impl_.sender_left.notify_all();
+  }
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
+
+ private:
+  Impl& impl_;
+};
+
+}  // namespace
 
 HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -238,6 +267,11 @@ HttpClient::~HttpClient() {
       exchange->cut();
     }
   });
+  {
+    // The loop still runs: it refuses the exchanges that arrive late.
+    Lock lock(impl_->mutex);
+    while (impl_->senders > 0) impl_->sender_left.wait(impl_->mutex);
+  }
   impl_->work.reset();
   impl_->loop.join();
 }
@@ -246,6 +280,7 @@ Result<http::Response> HttpClient::send(const http::ClientRequest& request) {
   if (request.url.scheme != "http" && request.url.scheme != "https")
     return fail(Code::invalid_input, "the URL's scheme is not http or https");
   PLUMBLINE_TRY(std::string wire, write_request(request, impl_->options.user_agent));
+  const Sender sender(*impl_);  // before the exchange, so that it goes last
   auto exchange = std::make_shared<Exchange>(impl_->io);
   exchange->request = request;
   exchange->request.body.clear();  // it stands in `wire`

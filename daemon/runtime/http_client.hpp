@@ -24,7 +24,7 @@ class HttpClient final : public http::Client {
  public:
   // Fails: io (ca_file cannot be read).
   static Result<std::unique_ptr<HttpClient>> make(ClientOptions options = {});
-  ~HttpClient() override;  // pending sends fail with cancelled
+  ~HttpClient() override;  // pending sends fail with cancelled, and have returned
   Result<http::Response> send(const http::ClientRequest& request) override;
 
  private:
