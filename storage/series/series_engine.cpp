@@ -229,7 +229,8 @@ std::uint64_t SeriesEngine::active_series() const { return heads().back()->serie
 
 std::uint64_t SeriesEngine::segment_bytes() const {
   std::uint64_t total = 0;
-  for (const auto& segment : *segments()) total += segment->info().bytes;
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list) total += segment->info().bytes;
   return total;
 }
 
@@ -266,7 +267,8 @@ void SeriesEngine::thaw() {
 
 Status SeriesEngine::forget() {
   Roaring gone = index_.all();
-  for (const auto& segment : *segments()) gone -= segment->ids();
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list) gone -= segment->ids();
   for (const auto& head : heads()) gone -= head->ids();
   {
     Lock lock(definitions_mutex_);

@@ -27,7 +27,8 @@ Result<Segments> SeriesEngine::touching(TimeRange range) const {
     if (range.overlaps(from, from + day_ms - 1)) return fail(d.error);
   }
   Segments out;
-  for (const auto& segment : *segments())
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list)
     if (range.overlaps(segment->info().min_t, segment->info().max_t)) out.push_back(segment);
   return out;
 }

@@ -81,7 +81,8 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
 
 Result<bool> SeriesEngine::merge_day(std::int64_t now_ms) {
   std::map<std::uint32_t, Segments> days;
-  for (const auto& segment : *segments()) days[segment->day()].push_back(segment);
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list) days[segment->day()].push_back(segment);
   for (const auto& [day, segments] : days) {
     // An hour behind midnight: senders are late by minutes, and the head still holds the day's last samples.
     const bool ended = now_ms > (static_cast<std::int64_t>(day) + 1) * day_ms + 3'600'000;

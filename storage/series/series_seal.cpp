@@ -141,7 +141,8 @@ Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms) {
   const auto ended = [&](std::uint32_t day) { return (static_cast<std::int64_t>(day) + 1) * day_ms <= cutoff_ms; };
   Segments keep;
   std::vector<std::string> drop;
-  for (const auto& segment : *segments()) {
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list) {
     if (ended(segment->day()))
       drop.push_back(segment->info().name);
     else
