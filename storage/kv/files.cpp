@@ -72,8 +72,11 @@ class RocksFiles final : public Files {
   Result<std::string> read(const std::string& name) const override {
     std::unique_ptr<rocksdb::FSSequentialFile> file;
     IOStatus status = file_system_.NewSequentialFile(path(name), FileOptions(), &file, nullptr);
+    std::uint64_t size = 0;
+    if (status.ok()) status = file_system_.GetFileSize(path(name), IOOptions(), &size, nullptr);
     std::string out;
-    constexpr std::size_t piece = 1 << 20;
+    // One read for a small file and a byte more, so that a short answer tells its end; large ones in pieces.
+    const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(size + 1, 1 << 20));
     while (status.ok()) {
       const std::size_t old = out.size();
       out.resize(old + piece);

@@ -157,9 +157,14 @@ TEST_CASE("a flipped bit anywhere is refused by name, or takes the last record o
   REQUIRE(f.open());
   for (std::uint64_t i = 1; i <= 60; ++i) REQUIRE(f.append(record(i)));
   f.journal.reset();
+#if defined(__SANITIZE_THREAD__)
+  constexpr std::size_t step = 53;  // one thread: there is nothing to see, and every byte takes minutes
+#else
+  constexpr std::size_t step = 1;
+#endif
   for (const fs::path& path : f.files()) {
     const std::string whole = read_file(path);
-    for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (std::size_t at = 0; at < whole.size(); at += step) {
       std::string bad = whole;
       bad[at] = static_cast<char>(bad[at] ^ (1 << random() % 8));
       write_file(path, bad);
