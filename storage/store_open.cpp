@@ -4,6 +4,7 @@
 #include "storage/store_impl.hpp"
 #include "storage/store_keys.hpp"
 #include "storage/store_record.hpp"
+#include "storage/store_values.hpp"
 
 namespace plumbline::storage {
 
@@ -79,10 +80,10 @@ Status KvStore::load_positions() {
   Lock lock(upkeep_mutex_);
   PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, positions_key()));
   if (stored) {
-    ByteReader in(*stored);
-    trimmed_ = in.le64();
-    sealed_ = in.le64();
-    if (!in.ok() || !in.done()) return fail(Code::corrupt, options_.path + ": the trim position does not decode");
+    const auto positions = decode_positions(*stored);
+    if (!positions) return fail(positions.error().in(options_.path));
+    trimmed_ = positions->trimmed;
+    sealed_ = positions->sealed;
   }
   return series_->load(sealed_);
 }
@@ -93,19 +94,13 @@ Status KvStore::load_metadata() {
   std::map<std::string, MetricMetadata, std::less<>> all;
   PLUMBLINE_CHECK_OK(
       kv_->scan(kv::Family::meta, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
-        ByteReader in(value);
-        const std::uint8_t version = in.u8();
-        MetricMetadata m;
-        m.metric = key.substr(prefix.size());
-        m.type = in.sized();
-        m.help = in.sized();
-        m.unit = in.sized();
-        if (!in.ok() || version != metadata_version) {
-          damage = fail(Code::corrupt, options_.path + ": metadata of " + m.metric + " does not decode");
+        auto m = decode_metadata(key.substr(prefix.size()), value);
+        if (!m) {
+          damage = fail(m.error().in(options_.path));
           return false;
         }
-        const std::string name = m.metric;
-        all[name] = std::move(m);
+        std::string name = m->metric;
+        all[std::move(name)] = std::move(*m);
         return true;
       }));
   WriteLock lock(metadata_mutex_);

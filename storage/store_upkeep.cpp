@@ -2,6 +2,7 @@
 #include "storage/kv/kill_point.hpp"
 #include "storage/store_impl.hpp"
 #include "storage/store_keys.hpp"
+#include "storage/store_values.hpp"
 
 namespace plumbline::storage {
 
@@ -79,10 +80,7 @@ Status KvStore::commit_frozen() {
     PLUMBLINE_CHECK_OK(series_->seal(batch));
     PLUMBLINE_CHECK_OK(events_->seal(batch));
     if (upgrading) finish_upgrade(batch);
-    ByteWriter positions;
-    positions.le64(upgrading ? 0 : trim);
-    positions.le64(seal);
-    batch.put(kv::Family::meta, positions_key(), positions.str());
+    batch.put(kv::Family::meta, positions_key(), encode_positions({upgrading ? 0 : trim, seal}));
     // Synced whatever the journal's policy is: the records behind it are about to go.
     kv::kill_point("seal.commit.before");
     return kv_->write(std::move(batch), kv::Sync::yes);

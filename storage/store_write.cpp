@@ -9,6 +9,7 @@
 #include "storage/store_impl.hpp"
 #include "storage/store_record.hpp"
 #include "storage/store_keys.hpp"
+#include "storage/store_values.hpp"
 
 namespace plumbline::storage {
 
@@ -46,15 +47,6 @@ std::string why(const char* reason, Millis retention, Millis future) {
 
 // A thread keeps its buffer for the next record; one that was needed once for a huge request is given back.
 constexpr std::size_t record_kept_max = 4u << 20;
-
-std::string encode_metadata(const MetricMetadata& m) {
-  ByteWriter out;
-  out.u8(metadata_version);
-  out.sized(m.type);
-  out.sized(m.help);
-  out.sized(m.unit);
-  return out.take();
-}
 
 }  // namespace
 

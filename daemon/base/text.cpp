@@ -165,14 +165,16 @@ int days_in(std::int64_t year, int month) {
   return month == 2 && leap ? 29 : days[month - 1];
 }
 
-std::string format_rfc3339(std::int64_t unix_ns, int digits) {
-  const std::int64_t day_ns = 86'400'000'000'000;
-  std::int64_t days = unix_ns / day_ns;
-  std::int64_t rest = unix_ns % day_ns;
+// `per_second` units of time; any number of them.
+std::string format_rfc3339(std::int64_t unix_time, std::int64_t per_second, int digits) {
+  const std::int64_t per_day = 86'400 * per_second;
+  std::int64_t days = unix_time / per_day;
+  std::int64_t rest = unix_time % per_day;
   if (rest < 0) {
-    rest += day_ns;
+    rest += per_day;
     --days;
   }
+  rest *= 1'000'000'000 / per_second;
   const Civil c = civil_from_days(days);
   const std::int64_t seconds = rest / 1'000'000'000;
   std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", c.year, c.month, c.day, seconds / 3600,
@@ -189,8 +191,8 @@ std::string format_rfc3339(std::int64_t unix_ns, int digits) {
 
 }  // namespace
 
-std::string format_rfc3339_ms(std::int64_t unix_ms) { return format_rfc3339(unix_ms * 1'000'000, 3); }
-std::string format_rfc3339_ns(std::int64_t unix_ns) { return format_rfc3339(unix_ns, 9); }
+std::string format_rfc3339_ms(std::int64_t unix_ms) { return format_rfc3339(unix_ms, 1'000, 3); }
+std::string format_rfc3339_ns(std::int64_t unix_ns) { return format_rfc3339(unix_ns, 1'000'000'000, 9); }
 
 Result<std::int64_t> parse_rfc3339_ns(std::string_view text) {
   const auto bad = [&] {

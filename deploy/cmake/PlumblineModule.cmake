@@ -52,6 +52,12 @@ endif()
 # that a report has both stacks.
 set(PLUMBLINE_TEST_ENVIRONMENT "TSAN_OPTIONS=history_size=7:suppressions=${CMAKE_SOURCE_DIR}/tests/sanitizer/tsan_suppressions.txt")
 
+option(PLUMBLINE_FUZZ "coverage counters for libFuzzer in every module (clang), and tests/fuzz/plumbline_fuzz" OFF)
+if(PLUMBLINE_FUZZ)
+  # Assertions: an index past the end of a container is a finding even where the memory happens to be ours.
+  add_compile_options(-fsanitize=fuzzer-no-link -D_GLIBCXX_ASSERTIONS)
+endif()
+
 # plumbline_module(storage SOURCES a.cpp b.cpp PUBLIC plumbline_model PRIVATE RocksDB::rocksdb)
 function(plumbline_module name)
   cmake_parse_arguments(M "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})

@@ -57,12 +57,15 @@ Status SeriesEngine::load(std::uint64_t sealed) {
   }));
   PLUMBLINE_CHECK_OK(damage);
   PLUMBLINE_TRY(const auto next, kv_.get(kv::Family::meta, next_id_key()));
-  if (next) index_.reserve_ids(static_cast<SeriesId>(ByteReader(*next).le64()));
+  if (next) {
+    PLUMBLINE_TRY(const std::uint32_t id, decode_next_id(*next));
+    index_.reserve_ids(id);
+  }
   PLUMBLINE_TRY(const auto bounds, kv_.get(kv::Family::meta, bounds_key()));
   if (bounds) {
-    ByteReader in(*bounds);
-    time_min_ = in.zigzag();
-    time_max_ = in.zigzag();
+    PLUMBLINE_TRY(const model::TimeRange range, decode_bounds(*bounds));
+    time_min_ = range.min;
+    time_max_ = range.max;
   }
   return load_segments();
 }
@@ -277,9 +280,7 @@ Status SeriesEngine::forget() {
   if (gone.isEmpty()) return {};
   kv::Batch batch;
   for (const SeriesId id : gone) batch.remove(kv::Family::series, series_key(index_.vshard(id), id));
-  ByteWriter next;
-  next.le64(index_.next_id());
-  batch.put(kv::Family::meta, next_id_key(), next.str());
+  batch.put(kv::Family::meta, next_id_key(), encode_next_id(index_.next_id()));
   PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::no));
   index_.remove(gone);
   forgotten_.add(gone.cardinality());

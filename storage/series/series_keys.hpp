@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "daemon/base/bytes.hpp"
+#include "daemon/base/error.hpp"
 #include "storage/kv/kv.hpp"
+#include "storage/model/sample.hpp"
 
 namespace plumbline::storage::series {
 
@@ -20,6 +23,13 @@ inline std::string bounds_key() { return kv::key_prefix(0) + "series_bounds"; }
 inline std::string segment_prefix() { return kv::key_prefix(0) + "segment/"; }
 inline std::string segment_prefix_end() { return kv::key_prefix(0) + "segment0"; }  // '0' follows '/'
 inline std::string segment_key(const std::string& name) { return segment_prefix() + name; }
+
+// The values. Those that read fail: corrupt.
+std::string encode_next_id(std::uint32_t id);
+Result<std::uint32_t> decode_next_id(std::string_view value);
+std::string encode_bounds(model::TimeRange bounds);  // of every sample ever written
+Result<model::TimeRange> decode_bounds(std::string_view value);
 std::string segment_value(std::uint32_t day);
+Result<std::uint32_t> segment_day(std::string_view name, std::string_view value);
 
 }  // namespace plumbline::storage::series

@@ -33,12 +33,6 @@ bool worth_merging(const Segments& day, bool ended) {
 
 }  // namespace
 
-std::string segment_value(std::uint32_t day) {
-  ByteWriter out;
-  out.varint(day);
-  return out.take();
-}
-
 // The inputs are of one day. Their files go when the list that names the new one is durable.
 Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& dropped) {
   std::uint64_t seal = 0;

@@ -38,8 +38,13 @@ Status SeriesEngine::load_segments() {
     }
     log_.error("a segment cannot be read; queries of its day fail until it is restored or removed",
                {{"segment", name}, {"error", segment.error().message}});
+    const auto day = segment_day(name, value);
+    if (!day) {
+      damage = fail(day.error());
+      return false;
+    }
     Lock lock(mutex_);
-    damaged_.push_back({static_cast<std::uint32_t>(ByteReader(value).varint()), name, segment.error()});
+    damaged_.push_back({*day, name, segment.error()});
     return true;
   }));
   PLUMBLINE_CHECK_OK(damage);
@@ -130,10 +135,7 @@ Status SeriesEngine::seal(kv::Batch& out) {
   PLUMBLINE_CHECK_OK(seal_definitions(out));
   kv::kill_point("seal.definitions");
   for (const auto& segment : sealed_now_) out.put(kv::Family::meta, segment_key(segment->info().name), segment_value(segment->day()));
-  ByteWriter bounds;
-  bounds.zigzag(time_min_);
-  bounds.zigzag(time_max_);
-  out.put(kv::Family::meta, bounds_key(), bounds.str());
+  out.put(kv::Family::meta, bounds_key(), encode_bounds({time_min_, time_max_}));
   return {};
 }
 

@@ -127,6 +127,9 @@ TEST_CASE("times read in RFC 3339 and in Unix form", "[base][text]") {
   CHECK_FALSE(parse_api_time_ms("yesterday").has_value());
   CHECK_FALSE(parse_api_time_ms("NaN").has_value());
   CHECK(format_rfc3339_ms(1'435'781'451'781) == "2015-07-01T20:10:51.781Z");
+  // A refused sample is named by its time, whatever it is.
+  CHECK(format_rfc3339_ms(std::numeric_limits<std::int64_t>::max()) == "292278994-08-17T07:12:55.807Z");
+  CHECK(format_rfc3339_ms(std::numeric_limits<std::int64_t>::min()) == "-292275055-05-16T16:47:04.192Z");
   CHECK(format_rfc3339_ns(-500'000'000) == "1969-12-31T23:59:59.5Z");
   CHECK(unix_ns_by_magnitude(1.7e9) == 1'700'000'000'000'000'000);
   CHECK(unix_ns_by_magnitude(1795258000.123) == 1'795'258'000'123'000'000);
