@@ -129,6 +129,8 @@ Result<Url> parse_url(std::string_view text) {
   if (!port || *port < 1 || *port > 65'535) return bad("the port must be 1 to 65535");
   url.target = std::string(parsed->encoded_path());
   if (url.target.empty()) url.target = "/";
+  // "http://[::1]:://x" passes the library with an empty port and the path "://x".
+  if (url.target[0] != '/') return bad("what follows the host must be :port or a path that begins with /");
   if (parsed->has_query()) url.target += "?" + std::string(parsed->encoded_query());
   return url;
 }

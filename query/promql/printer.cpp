@@ -109,7 +109,9 @@ std::string print(const Expr& expr) {
   switch (expr.kind) {
     case Kind::number: {
       const auto& n = static_cast<const Number&>(expr);
-      return n.duration ? duration_text(n.value) : format_float(n.value);
+      // The sign of a zero counts in a number: 1 / -0s is an infinity below zero.
+      if (n.duration) return (n.value == 0 && std::signbit(n.value) ? "-" : "") + duration_text(n.value);
+      return format_float(n.value);
     }
     case Kind::string: return quote(static_cast<const String&>(expr).value);
     case Kind::selector: {

@@ -268,7 +268,7 @@ TEST_CASE("a host is what a resolver and a Host header may be given", "[proto][h
   // Each would be something else once decoded: a further header line, another path, a port, a user, a quote.
   for (const char* bad : {"http://h%0d%0aX-Evil:%201/", "http://h%0a/", "http://h%2fadmin/", "http://h%3a80/", "http://u%40h/",
                           "http://h%60id%60/", "http://h%00/", "http://h%20x/", "http://a$b/", "http://a;b/", "http://a,b/",
-                          "http://%c3%a9.example/", "http://[v1.a]/"}) {
+                          "http://%c3%a9.example/", "http://[v1.a]/", "http://[::1]:://x/"}) {
     CAPTURE(bad);
     const auto url = http::parse_url(bad);
     REQUIRE_FALSE(url);

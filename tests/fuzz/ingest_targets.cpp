@@ -47,7 +47,8 @@ void remote_write(std::string_view bytes) {
   if (const auto decoded = decode_remote_write(bytes)) well_formed(decoded->batch);
   storage::WireSamples wire;
   if (read_wire_series(bytes, wire)) {
-    PLUMBLINE_CHECK(wire.series.size() == 1 && wire.series[0].count == wire.samples.size(), "one series, its samples");
+    PLUMBLINE_CHECK(wire.samples.empty() ? wire.series.empty() : wire.series.size() == 1 && wire.series[0].count == wire.samples.size(),
+                    "one series, if there are samples, and they are its");
   } else {
     PLUMBLINE_CHECK(wire.series.empty() && wire.samples.empty(), "nothing is appended when it is not for the short way");
   }

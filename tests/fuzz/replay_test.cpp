@@ -1,5 +1,6 @@
 // What the fuzzer once found stays found, without clang: every file of regressions/<target>/ and every seed, as it is and
 // damaged a little, goes through its target under the sanitizers of the test build.
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -47,7 +48,9 @@ TEST_CASE("inputs that were findings are answered") {
 
 TEST_CASE("seeds, whole and damaged, are answered") {
   test::Mutator damage(test::fuzz_seed());
+  const char* only = std::getenv("PLUMBLINE_FUZZ_TARGET");
   for (const fuzz::Target& target : fuzz::targets()) {
+    if (only != nullptr && target.name != only) continue;
     CAPTURE(target.name);
     std::cout << target.name << std::endl;  // flushed: a sanitizer ends the process before Catch2 could say where
     target.run({});

@@ -112,8 +112,8 @@ void segment(std::string_view bytes) {
   const kv::TableFiles& at = files(folder());
   auto writer = at.create(name);
   PLUMBLINE_CHECK(writer.has_value(), "the file is made");
-  PLUMBLINE_CHECK((*writer)->put(record_key(3, 0), times) && (*writer)->put(record_key(3, 1), list) &&
-                      (*writer)->put(record_key(3, 2), payload) && (*writer)->put(info_key(), info) && (*writer)->finish(),
+  PLUMBLINE_CHECK((*writer)->put(record_key(3, 0), list) && (*writer)->put(record_key(3, 1), payload) &&
+                      (*writer)->put(record_key(3, 2), times) && (*writer)->put(info_key(), info) && (*writer)->finish(),
                   "the file is written");
   const auto opened = Segment::open(at, name);
   if (opened) read_all(**opened);
@@ -174,12 +174,14 @@ Parts parts() {
   const auto body = [&](Record kind, const std::string& key) {
     const auto value = getter.get(key);
     PLUMBLINE_CHECK(value.has_value(), "the record is there");
-    return std::string(*unframe_record(kind, *value));
+    const auto unframed = unframe_record(kind, *value);
+    PLUMBLINE_CHECK(unframed.has_value(), "the record is of its kind");
+    return std::string(*unframed);
   };
   Parts out;
-  out.times = body(Record::times, record_key(3, 0));
-  out.directory = body(Record::directory, record_key(3, 1));
-  out.payload = body(Record::payload, record_key(3, 2));
+  out.directory = body(Record::directory, record_key(3, 0));
+  out.payload = body(Record::payload, record_key(3, 1));
+  out.times = body(Record::times, record_key(3, 2));
   out.info = body(Record::info, info_key());
   std::ifstream in(folder() + "/" + info->name, std::ios::binary);
   out.file.assign(std::istreambuf_iterator<char>(in), {});

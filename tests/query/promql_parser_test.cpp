@@ -33,6 +33,7 @@ TEST_CASE("good expressions have one canonical form") {
       {"5m", "5m"},
       {"1h30m", "1h30m"},
       {"-5m", "-5m"},
+      {"-0h", "-0s"},
       {"1+2*3^2^-1", "1 + 2 * 3 ^ 2 ^ -1"},
       {"-1^2", "-1 ^ 2"},
       {"inf^1", "Inf ^ 1"},  // "+Inf ^ 1" would be read as +(Inf ^ 1)
