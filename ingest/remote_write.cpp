@@ -1,29 +1,17 @@
 #include "ingest/remote_write.hpp"
 
-#include <protozero/pbf_reader.hpp>
-
 #include "daemon/base/compression.hpp"
 #include "daemon/base/text.hpp"
 #include "ingest/limits.hpp"
+#include "ingest/remote_write_parts.hpp"
 #include "ingest/wire_samples.hpp"
 
 namespace plumbline::ingest {
 namespace {
 
-using protozero::pbf_reader;
-using protozero::pbf_wire_type;
-using protozero::tag_and_type;
+using namespace remote_write;
 
-// Each field is looked at as tag and wire type together: protozero trusts its caller about the wire type, and a field with
-// a foreign one is unknown, which protobuf says to skip.
-constexpr auto bytes_field(std::uint32_t tag) { return tag_and_type(tag, pbf_wire_type::length_delimited); }
-constexpr auto varint_field(std::uint32_t tag) { return tag_and_type(tag, pbf_wire_type::varint); }
-constexpr auto double_field(std::uint32_t tag) { return tag_and_type(tag, pbf_wire_type::fixed64); }
-
-std::string text_of(pbf_reader& reader) {
-  const protozero::data_view view = reader.get_view();
-  return std::string(view.data(), view.size());
-}
+std::string text_of(pbf_reader& reader) { return std::string(view_of(reader)); }
 
 model::Label read_label(pbf_reader reader) {
   model::Label label;
@@ -34,27 +22,6 @@ model::Label read_label(pbf_reader reader) {
     }
   return label;
 }
-
-model::Sample read_sample(pbf_reader reader) {
-  model::Sample sample;
-  while (reader.next()) switch (reader.tag_and_type()) {
-      case double_field(1): sample.v = reader.get_double(); break;
-      case varint_field(2): sample.t = reader.get_int64(); break;
-      default: reader.skip();
-    }
-  return sample;
-}
-
-struct Refused {
-  Rejections list;
-  Budget budget;
-  void histograms(std::string place, std::uint64_t count) {
-    list.add("unsupported_histogram", std::move(place) + ": native histograms are not supported yet", count);
-  }
-  void exemplars(std::string place, std::uint64_t count) {
-    list.add("unsupported_exemplar", std::move(place) + ": exemplars are not supported yet", count);
-  }
-};
 
 void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batch, Refused& refused) {
   std::vector<model::Label> labels;
@@ -82,19 +49,6 @@ void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batc
   batch.series.push_back({std::move(*checked), std::move(samples)});
 }
 
-std::string_view type_name(std::int32_t type) {
-  switch (type) {
-    case 1: return "counter";
-    case 2: return "gauge";
-    case 3: return "histogram";
-    case 4: return "gaugehistogram";
-    case 5: return "summary";
-    case 6: return "info";
-    case 7: return "stateset";
-    default: return "unknown";
-  }
-}
-
 void read_metadata(pbf_reader reader, std::size_t index, storage::WriteBatch& batch, Refused& refused) {
   storage::MetricMetadata meta;
   meta.type = "unknown";
@@ -108,7 +62,7 @@ void read_metadata(pbf_reader reader, std::size_t index, storage::WriteBatch& ba
   const std::string place = "metadata " + std::to_string(index);
   if (meta.metric.empty()) {
     refused.list.add("missing_name", place + " has no metric name");
-  } else if (!valid_utf8(meta.metric) || !valid_utf8(meta.help) || !valid_utf8(meta.unit)) {
+  } else if (!valid_utf8_texts(meta)) {
     refused.list.add("invalid_utf8", place + " of " + printable(meta.metric) + " is not valid UTF-8");
   } else {
     batch.metadata.push_back(std::move(meta));
@@ -123,32 +77,62 @@ bool only_exemplars(const Receipt& receipt) {
   return true;
 }
 
-// The media type and its proto= parameter. An absent header means 1.0, as Prometheus' own receiver takes it.
-Status check_content_type(const http::Request& request) {
-  const std::string type = request.content_type();
-  const std::string whole = to_lower(request.header("content-type"));
-  if (!type.empty() && type != "application/x-protobuf")
-    return fail(Code::unsupported, "remote write wants Content-Type application/x-protobuf, got " + printable(type));
-  if (whole.find("io.prometheus.write.v2.request") != std::string::npos)
-    return fail(Code::unsupported,
-                "remote write 2.0 is not supported yet; send 1.0 (Content-Type application/x-protobuf, "
-                "protobuf_message: prometheus.WriteRequest)");
-  const std::string encoding = to_lower(trim(request.header("content-encoding")));
-  if (!encoding.empty() && encoding != "snappy")
-    return fail(Code::unsupported, "remote write wants Content-Encoding snappy, got " + printable(encoding));
+enum class Version { v1, v2 };
+
+// The value of the proto parameter of a Content-Type, lower case; "" when there is none.
+std::string proto_parameter(std::string_view content_type) {
+  while (!content_type.empty()) {
+    const std::size_t end = std::min(content_type.find(';'), content_type.size());
+    const std::string part = to_lower(trim(content_type.substr(0, end)));
+    content_type.remove_prefix(std::min(end + 1, content_type.size()));
+    if (!part.starts_with("proto=")) continue;
+    std::string_view value = trim(std::string_view(part).substr(6));
+    if (value.size() >= 2 && value.starts_with('"') && value.ends_with('"')) value = value.substr(1, value.size() - 2);
+    return std::string(value);
+  }
   return {};
 }
 
-Result<Receipt> receive(Sink& sink, Limits limits, const http::Request& request) {
-  PLUMBLINE_CHECK_OK(check_content_type(request));
+// The media type and its proto= parameter. An absent header means 1.0, as Prometheus' own receiver takes it.
+Result<Version> version_of(const http::Request& request) {
+  const std::string type = request.content_type();
+  if (!type.empty() && type != "application/x-protobuf")
+    return fail(Code::unsupported, "remote write wants Content-Type application/x-protobuf, got " + printable(type));
+  const std::string proto = proto_parameter(request.header("content-type"));
+  const bool v2 = proto == "io.prometheus.write.v2.request";
+  if (!v2 && !proto.empty() && proto != "prometheus.writerequest")
+    return fail(Code::unsupported,
+                "remote write knows prometheus.WriteRequest (1.0) and io.prometheus.write.v2.Request (2.0), got proto=" +
+                    printable(proto));
+  const std::string encoding = to_lower(trim(request.header("content-encoding")));
+  if (!encoding.empty() && encoding != "snappy")
+    return fail(Code::unsupported, "remote write wants Content-Encoding snappy, got " + printable(encoding));
+  return v2 ? Version::v2 : Version::v1;
+}
+
+Result<Receipt> receive(Sink& sink, Limits limits, const http::Request& request, Version version) {
   // Kept for the thread's next request, unless this one was far larger than they usually are.
   thread_local std::string buffer;
   constexpr std::size_t kept_max = 4u << 20;
   PLUMBLINE_TRY(const std::string_view message, unsnappy(request.body, limits.inflated_bytes_max, buffer));
-  Result<Decoded> decoded = decode_remote_write(message);
+  Result<Decoded> decoded = version == Version::v2 ? decode_remote_write_v2(message) : decode_remote_write(message);
   Result<Receipt> receipt = decoded ? sink.accept("remote_write", std::move(*decoded)) : fail(std::move(decoded).error());
   if (buffer.capacity() > kept_max) std::string().swap(buffer);
   return receipt;
+}
+
+http::Response answer(const Result<Receipt>& receipt) {
+  if (!receipt) return http::Response::error(receipt.error());
+  if (receipt->refused() == 0 || only_exemplars(*receipt)) return http::Response::empty(204);
+  return http::Response::text(receipt->summary() + "; " + std::to_string(receipt->samples) + " samples stored\n", 400);
+}
+
+// What 2.0 demands of every answer once the version is agreed on, and 1.0 must not have: a sender that misses them takes
+// the receiver for one of 1.0 that read its request as garbage.
+void tell_written(http::Response& response, std::uint64_t samples) {
+  response.with("X-Prometheus-Remote-Write-Samples-Written", std::to_string(samples))
+      .with("X-Prometheus-Remote-Write-Histograms-Written", "0")
+      .with("X-Prometheus-Remote-Write-Exemplars-Written", "0");
 }
 
 }  // namespace
@@ -185,10 +169,12 @@ Result<Decoded> decode_remote_write(std::string_view message) {
 
 http::Routes remote_write_routes(Sink& sink, Limits limits) {
   const auto handle = [&sink, limits](const http::Request& request) {
-    const Result<Receipt> receipt = receive(sink, limits, request);
-    if (!receipt) return http::Response::error(receipt.error());
-    if (receipt->refused() == 0 || only_exemplars(*receipt)) return http::Response::empty(204);
-    return http::Response::text(receipt->summary() + "; " + std::to_string(receipt->samples) + " samples stored\n", 400);
+    const Result<Version> version = version_of(request);
+    if (!version) return http::Response::error(version.error());
+    const Result<Receipt> receipt = receive(sink, limits, request, *version);
+    http::Response response = answer(receipt);
+    if (*version == Version::v2) tell_written(response, receipt ? receipt->samples : 0);
+    return response;
   };
   return {{"POST", "/api/v1/write", handle, http::Lane::ingest, limits.body_bytes_max}};
 }

@@ -124,14 +124,12 @@ TEST_CASE_METHOD(Fixture, "native histograms are refused by name, exemplars coun
   CHECK(response.body.find("native histograms are not supported yet") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Fixture, "content types and encodings that are not remote write 1.0 get 415") {
+TEST_CASE_METHOD(Fixture, "content types and encodings that are not remote write get 415") {
   const std::string body = snappy(prometheus::WriteRequest().SerializeAsString());
   CHECK(post(body).status == 204);
   CHECK(post(body, {}).status == 204);  // as Prometheus: an old sender without headers
   CHECK(post(body, {{"content-type", "application/json"}}).status == 415);
-  const auto v2 = post(body, {{"content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"}});
-  CHECK(v2.status == 415);
-  CHECK(v2.body.find("2.0 is not supported yet") != std::string::npos);
+  CHECK(post(body, {{"content-type", "application/x-protobuf;proto=io.prometheus.write.v3.Request"}}).status == 415);
   CHECK(post(body, {{"content-type", "application/x-protobuf"}, {"content-encoding", "gzip"}}).status == 415);
 }
 
