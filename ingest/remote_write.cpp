@@ -26,22 +26,23 @@ model::Label read_label(pbf_reader reader) {
 void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batch, Refused& refused) {
   std::vector<model::Label> labels;
   std::vector<model::Sample> samples;
-  std::uint64_t exemplars = 0, histograms = 0;
+  std::uint64_t exemplars = 0;
+  HistogramTally histograms;
   while (reader.next()) switch (reader.tag_and_type()) {
       case bytes_field(1): labels.push_back(read_label(reader.get_message())); break;
       case bytes_field(2): samples.push_back(read_sample(reader.get_message())); break;
       case bytes_field(3): ++exemplars, reader.skip(); break;
-      case bytes_field(4): ++histograms, reader.skip(); break;
+      case bytes_field(4): histograms.add(view_of(reader)); break;
       default: reader.skip();
     }
   const auto place = [&] { return "timeseries " + std::to_string(index); };
   auto checked = series_labels(std::move(labels));
   if (!checked) {
     refused.list.add(checked.error().reason, place() + ": " + checked.error().message,
-                     std::max<std::uint64_t>(1, samples.size() + histograms));
+                     std::max<std::uint64_t>(1, samples.size() + histograms.total()));
     return;
   }
-  if (histograms > 0) refused.histograms(place() + " " + checked->str(), histograms);
+  if (histograms.total() > 0) refused.histograms(place() + " " + checked->str(), histograms);
   if (exemplars > 0) refused.exemplars(place() + " " + checked->str(), exemplars);
   if (samples.empty()) return;
   if (!refused.budget.take(*checked) || !refused.budget.take(samples.size() * sizeof(model::Sample)))

@@ -9,6 +9,7 @@
 
 #include "daemon/base/text.hpp"
 #include "ingest/limits.hpp"
+#include "ingest/remote_write_histogram.hpp"
 
 namespace plumbline::ingest::remote_write {
 
@@ -58,8 +59,9 @@ inline bool valid_utf8_texts(const storage::MetricMetadata& meta) {
 struct Refused {
   Rejections list;
   Budget budget;
-  void histograms(std::string place, std::uint64_t count) {
-    list.add("unsupported_histogram", std::move(place) + ": native histograms are not supported yet", count);
+  void histograms(const std::string& place, const HistogramTally& tally) {
+    if (tally.bad > 0) list.add("bad_histogram", place + ": " + tally.first_trouble, tally.bad);
+    if (tally.good > 0) list.add("unsupported_histogram", place + ": native histograms are not supported yet", tally.good);
   }
   void exemplars(std::string place, std::uint64_t count) {
     list.add("unsupported_exemplar", std::move(place) + ": exemplars are not supported yet", count);

@@ -43,7 +43,8 @@ Metadata read_metadata(pbf_reader reader) {
 struct Series {
   std::vector<std::uint32_t> label_refs;
   std::vector<model::Sample> samples;
-  std::uint64_t histograms = 0, exemplars = 0;
+  HistogramTally histograms;
+  std::uint64_t exemplars = 0;
   std::optional<Metadata> metadata;
 };
 
@@ -55,7 +56,7 @@ Series read_series(pbf_reader reader) {
         break;
       case varint_field(1): out.label_refs.push_back(reader.get_uint32()); break;  // not packed, which protobuf allows
       case bytes_field(2): out.samples.push_back(read_sample(reader.get_message())); break;
-      case bytes_field(3): ++out.histograms, reader.skip(); break;
+      case bytes_field(3): out.histograms.add(view_of(reader)); break;
       case bytes_field(4): ++out.exemplars, reader.skip(); break;
       case bytes_field(5): out.metadata = read_metadata(reader.get_message()); break;
       default: reader.skip();
@@ -148,9 +149,9 @@ class Decoder {
 
   void series(Series series) {
     auto checked = labels(series.label_refs);
-    if (!checked) return refuse(checked.error(), series.samples.size() + series.histograms);
+    if (!checked) return refuse(checked.error(), series.samples.size() + series.histograms.total());
     if (series.metadata) metadata(*series.metadata, checked->metric());
-    if (series.histograms > 0) refused_.histograms(place() + " " + checked->str(), series.histograms);
+    if (series.histograms.total() > 0) refused_.histograms(place() + " " + checked->str(), series.histograms);
     if (series.exemplars > 0) refused_.exemplars(place() + " " + checked->str(), series.exemplars);
     if (series.samples.empty()) return;
     if (!refused_.budget.take(*checked) || !refused_.budget.take(series.samples.size() * sizeof(model::Sample)))
