@@ -174,12 +174,16 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   writer.metadata(batch.metadata);
   writer.state(batch.state);
   // What must be in journal order is done under the journal's lock: replay then ends where this process stands.
+  bool in_journal = false;
   Status applied;
-  PLUMBLINE_CHECK_OK(journal_->append(record, sync(), [&](std::uint64_t) {
+  const auto appended = journal_->append(record, sync(), [&](std::uint64_t) {
+    in_journal = true;
     series_->append(resolved.runs, batch.wire.samples, resolved.definitions);
     applied = apply_facts(batch.metadata, batch.state);
-  }));
-  PLUMBLINE_CHECK_OK(applied);
+  });
+  // A record that is in the journal is shown as a whole, also when the disk refused to make it durable or RocksDB refused its
+  // facts: a restart would show it as a whole, too. The sender is told that it failed, and may send it again.
+  if (!in_journal) return fail(appended.error());
   if (syncer_) syncer_->wrote();
   if (record.capacity() > record_kept_max) std::string().swap(record);
   events_->append(batch.events, batch.labels);
@@ -187,7 +191,8 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   samples_total_.add(receipt.samples);
   rows_total_.add(receipt.rows);
   labels_total_.add(receipt.labels);
-  return {};
+  if (!appended) return fail(appended.error());
+  return applied;
 }
 
 // Metadata and state live in RocksDB; the journal has them as well, because the order of a key's values is the journal's.

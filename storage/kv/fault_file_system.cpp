@@ -1,147 +1,267 @@
 #include "storage/kv/fault_file_system.hpp"
 
-#include <map>
 #include <string>
 
 #include <rocksdb/file_system.h>
 
-#include "daemon/base/mutex.hpp"
+#include "daemon/base/check.hpp"
+#include "storage/kv/fault_disk_state.hpp"
 
 namespace plumbline::storage::kv {
 
 namespace {
+
 using rocksdb::FileOptions;
 using rocksdb::FSWritableFile;
 using rocksdb::IODebugContext;
 using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
-}  // namespace
+using State = FaultDisk::State;
 
-struct FaultDisk::State {
-  // What should happen to the operation that is about to run.
-  IOStatus admit() {
-    Lock lock(mutex);
-    ++operations;
-    if (full) return IOStatus::NoSpace("injected: no space left on device");
-    if (fail_at != 0 && operations == fail_at) return IOStatus::IOError("injected: input/output error");
+std::string_view view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+// Without doubled and trailing slashes.
+std::string clean(const std::string& path) {
+  std::string out;
+  for (const char c : path)
+    if (c != '/' || out.empty() || out.back() != '/') out += c;
+  if (out.size() > 1 && out.back() == '/') out.pop_back();
+  return out;
+}
+
+// What every open file has.
+struct Handle {
+  std::shared_ptr<State> state;
+  State::Process process;
+  std::string path;
+  State::FilePtr file;
+
+  IOStatus read(std::uint64_t offset, std::size_t n, Slice* result, char* scratch) const {
+    std::size_t got = 0;
+    const IOStatus status = state->read(process, path, *file, offset, n, scratch, &got);
+    *result = Slice(scratch, status.ok() ? got : 0);
+    return status;
+  }
+};
+
+class WritableFile final : public FSWritableFile {
+ public:
+  explicit WritableFile(Handle handle) : h_(std::move(handle)) {}
+  using FSWritableFile::Append;
+  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
+    return h_.state->append(h_.process, h_.path, *h_.file, view(data));
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
+                  IODebugContext* context) override {
+    return Append(data, options, context);
+  }
+  IOStatus Truncate(std::uint64_t size, const IOOptions&, IODebugContext*) override {
+    return h_.state->truncate(h_.process, h_.path, *h_.file, size);
+  }
+  IOStatus Close(const IOOptions&, IODebugContext*) override { return h_.state->alive(h_.process); }
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return h_.state->alive(h_.process); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override { return h_.state->sync(h_.process, h_.path, *h_.file); }
+  bool IsSyncThreadSafe() const override { return true; }
+  std::uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
+    Lock lock(h_.state->mutex);
+    return h_.file->bytes.size();
+  }
+
+ private:
+  const Handle h_;
+};
+
+class SequentialFile final : public rocksdb::FSSequentialFile {
+ public:
+  explicit SequentialFile(Handle handle) : h_(std::move(handle)) {}
+  IOStatus Read(std::size_t n, const IOOptions&, Slice* result, char* scratch, IODebugContext*) override {
+    const IOStatus status = h_.read(at_, n, result, scratch);
+    at_ += result->size();
+    return status;
+  }
+  IOStatus Skip(std::uint64_t n) override {
+    at_ += n;
     return IOStatus::OK();
   }
-  mutable Mutex mutex;
-  bool full PLUMBLINE_GUARDED_BY(mutex) = false;
-  std::uint64_t operations PLUMBLINE_GUARDED_BY(mutex) = 0;
-  std::uint64_t fail_at PLUMBLINE_GUARDED_BY(mutex) = 0;
-  std::map<std::string, std::uint64_t> synced PLUMBLINE_GUARDED_BY(mutex);  // bytes that a power cut leaves
+
+ private:
+  const Handle h_;
+  std::uint64_t at_ = 0;
 };
 
-namespace {
-
-class FaultFile final : public rocksdb::FSWritableFileOwnerWrapper {
+class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
  public:
-  FaultFile(std::unique_ptr<FSWritableFile> file, std::shared_ptr<FaultDisk::State> state, std::string name)
-      : FSWritableFileOwnerWrapper(std::move(file)), state_(std::move(state)), name_(std::move(name)) {}
-
-  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* context) override {
-    if (IOStatus status = state_->admit(); !status.ok()) return status;
-    return target()->Append(data, options, context);
-  }
-  IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo& info,
-                  IODebugContext* context) override {
-    if (IOStatus status = state_->admit(); !status.ok()) return status;
-    return target()->Append(data, options, info, context);
-  }
-  IOStatus Allocate(std::uint64_t, std::uint64_t, const IOOptions&, IODebugContext*) override {
-    return IOStatus::OK();  // preallocated space would hide the true length from power_cut()
-  }
-  IOStatus Sync(const IOOptions& options, IODebugContext* context) override {
-    if (IOStatus status = state_->admit(); !status.ok()) return status;
-    return remember(target()->Sync(options, context), options, context);
-  }
-  IOStatus Fsync(const IOOptions& options, IODebugContext* context) override {
-    if (IOStatus status = state_->admit(); !status.ok()) return status;
-    return remember(target()->Fsync(options, context), options, context);
+  explicit RandomAccessFile(Handle handle) : h_(std::move(handle)) {}
+  IOStatus Read(std::uint64_t offset, std::size_t n, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) const override {
+    return h_.read(offset, n, result, scratch);
   }
 
  private:
-  IOStatus remember(IOStatus status, const IOOptions& options, IODebugContext* context) {
-    if (status.ok()) {
-      const std::uint64_t size = target()->GetFileSize(options, context);
-      Lock lock(state_->mutex);
-      state_->synced[name_] = size;
-    }
-    return status;
-  }
-  std::shared_ptr<FaultDisk::State> state_;
-  std::string name_;
+  const Handle h_;
 };
 
-class FaultFileSystem final : public rocksdb::FileSystemWrapper {
+class DirectoryHandle final : public rocksdb::FSDirectory {
  public:
-  explicit FaultFileSystem(std::shared_ptr<FaultDisk::State> state)
-      : FileSystemWrapper(rocksdb::FileSystem::Default()), state_(std::move(state)) {}
+  DirectoryHandle(std::shared_ptr<State> state, State::Process process, std::string path)
+      : state_(std::move(state)), process_(process), path_(std::move(path)) {}
+  IOStatus Fsync(const IOOptions&, IODebugContext*) override { return state_->sync_directory(process_, path_); }
+  IOStatus Close(const IOOptions&, IODebugContext*) override { return state_->alive(process_); }
+
+ private:
+  const std::shared_ptr<State> state_;
+  const State::Process process_;
+  const std::string path_;
+};
+
+struct HeldLock final : rocksdb::FileLock {
+  explicit HeldLock(std::string p) : path(std::move(p)) {}
+  const std::string path;
+};
+
+class FaultFileSystem final : public rocksdb::FileSystem {
+ public:
+  FaultFileSystem(std::shared_ptr<State> state, State::Process process) : state_(std::move(state)), process_(process) {}
   const char* Name() const override { return "FaultFileSystem"; }
 
-  IOStatus NewWritableFile(const std::string& name, const FileOptions& options,
-                           std::unique_ptr<FSWritableFile>* result, IODebugContext* context) override {
-    return opened(name, result, [&] { return target()->NewWritableFile(name, options, result, context); }, true);
+  IOStatus NewSequentialFile(const std::string& name, const FileOptions&,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* result, IODebugContext*) override {
+    return opened(name, result, [](Handle h) { return std::make_unique<SequentialFile>(std::move(h)); });
   }
-  IOStatus ReopenWritableFile(const std::string& name, const FileOptions& options,
-                              std::unique_ptr<FSWritableFile>* result, IODebugContext* context) override {
-    return opened(name, result, [&] { return target()->ReopenWritableFile(name, options, result, context); }, false);
+  IOStatus NewRandomAccessFile(const std::string& name, const FileOptions&,
+                               std::unique_ptr<rocksdb::FSRandomAccessFile>* result, IODebugContext*) override {
+    return opened(name, result, [](Handle h) { return std::make_unique<RandomAccessFile>(std::move(h)); });
   }
-  IOStatus ReuseWritableFile(const std::string& name, const std::string& old_name, const FileOptions& options,
-                             std::unique_ptr<FSWritableFile>* result, IODebugContext* context) override {
-    return opened(
-        name, result, [&] { return target()->ReuseWritableFile(name, old_name, options, result, context); }, true);
+  IOStatus NewWritableFile(const std::string& name, const FileOptions&, std::unique_ptr<FSWritableFile>* result,
+                           IODebugContext*) override {
+    return created(name, true, result);
   }
-  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
-                      IODebugContext* context) override {
-    if (IOStatus status = state_->admit(); !status.ok()) return status;
-    IOStatus status = target()->RenameFile(from, to, options, context);
-    if (status.ok()) {
-      Lock lock(state_->mutex);
-      if (auto node = state_->synced.extract(from)) {
-        state_->synced.erase(to);
-        node.key() = to;
-        state_->synced.insert(std::move(node));
-      }
-    }
+  IOStatus ReopenWritableFile(const std::string& name, const FileOptions&, std::unique_ptr<FSWritableFile>* result,
+                              IODebugContext*) override {
+    return created(name, false, result);
+  }
+  IOStatus NewDirectory(const std::string& name, const IOOptions& options,
+                        std::unique_ptr<rocksdb::FSDirectory>* result, IODebugContext* context) override {
+    bool directory = false;
+    if (IOStatus status = IsDirectory(name, options, &directory, context); !status.ok()) return status;
+    if (!directory) return IOStatus::IOError(name, "Not a directory");
+    *result = std::make_unique<DirectoryHandle>(state_, process_, clean(name));
+    return IOStatus::OK();
+  }
+  IOStatus FileExists(const std::string& name, const IOOptions&, IODebugContext*) override {
+    return state_->exists(process_, clean(name), nullptr);
+  }
+  IOStatus IsDirectory(const std::string& name, const IOOptions&, bool* directory, IODebugContext*) override {
+    return state_->exists(process_, clean(name), directory);
+  }
+  IOStatus GetChildren(const std::string& name, const IOOptions&, std::vector<std::string>* result,
+                       IODebugContext*) override {
+    return state_->list(process_, clean(name), result);
+  }
+  IOStatus DeleteFile(const std::string& name, const IOOptions&, IODebugContext*) override {
+    return state_->remove(process_, clean(name), false);
+  }
+  IOStatus DeleteDir(const std::string& name, const IOOptions&, IODebugContext*) override {
+    return state_->remove(process_, clean(name), true);
+  }
+  IOStatus CreateDir(const std::string& name, const IOOptions&, IODebugContext*) override {
+    return state_->make_directory(process_, clean(name), false);
+  }
+  IOStatus CreateDirIfMissing(const std::string& name, const IOOptions&, IODebugContext*) override {
+    return state_->make_directory(process_, clean(name), true);
+  }
+  IOStatus GetFileSize(const std::string& name, const IOOptions&, std::uint64_t* size, IODebugContext*) override {
+    return state_->size(process_, clean(name), size);
+  }
+  IOStatus GetFileModificationTime(const std::string& name, const IOOptions& options, std::uint64_t* time,
+                                   IODebugContext* context) override {
+    *time = 0;
+    return FileExists(name, options, context);
+  }
+  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) override {
+    return state_->rename(process_, clean(from), clean(to));
+  }
+  IOStatus LinkFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) override {
+    return state_->link(process_, clean(from), clean(to));
+  }
+  IOStatus LockFile(const std::string& name, const IOOptions&, rocksdb::FileLock** lock, IODebugContext*) override {
+    const IOStatus status = state_->lock(process_, clean(name));
+    if (status.ok()) *lock = new HeldLock(clean(name));
     return status;
   }
-  IOStatus DeleteFile(const std::string& name, const IOOptions& options, IODebugContext* context) override {
-    IOStatus status = target()->DeleteFile(name, options, context);
-    if (status.ok()) {
-      Lock lock(state_->mutex);
-      state_->synced.erase(name);
-    }
-    return status;
+  IOStatus UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODebugContext*) override {
+    const std::unique_ptr<HeldLock> held(static_cast<HeldLock*>(lock));
+    return state_->unlock(process_, held->path);
+  }
+  IOStatus GetTestDirectory(const IOOptions&, std::string* path, IODebugContext*) override {
+    *path = FaultDisk::root;
+    return IOStatus::OK();
+  }
+  IOStatus GetAbsolutePath(const std::string& path, const IOOptions&, std::string* result, IODebugContext*) override {
+    *result = path;
+    return IOStatus::OK();
+  }
+  IOStatus GetFreeSpace(const std::string&, const IOOptions&, std::uint64_t* free, IODebugContext*) override {
+    Lock lock(state_->mutex);
+    *free = state_->full ? 0 : std::uint64_t{1} << 40;
+    return IOStatus::OK();
   }
 
  private:
-  template <class Open>
-  IOStatus opened(const std::string& name, std::unique_ptr<FSWritableFile>* result, Open open, bool fresh) {
-    if (IOStatus status = state_->admit(); !status.ok()) return status;
-    IOStatus status = open();
-    if (!status.ok()) return status;
-    {
-      Lock lock(state_->mutex);
-      if (fresh) state_->synced[name] = 0;
-    }
-    *result = std::make_unique<FaultFile>(std::move(*result), state_, name);
+  template <class File, class Make>
+  IOStatus opened(const std::string& name, std::unique_ptr<File>* result, const Make& make) {
+    State::FilePtr file;
+    const std::string path = clean(name);
+    const IOStatus status = state_->open(process_, path, &file);
+    if (status.ok()) *result = make(Handle{state_, process_, path, std::move(file)});
     return status;
   }
-  std::shared_ptr<FaultDisk::State> state_;
+  IOStatus created(const std::string& name, bool truncate, std::unique_ptr<FSWritableFile>* result) {
+    State::FilePtr file;
+    const std::string path = clean(name);
+    const IOStatus status = state_->create(process_, path, truncate, &file);
+    if (status.ok()) *result = std::make_unique<WritableFile>(Handle{state_, process_, path, std::move(file)});
+    return status;
+  }
+  const std::shared_ptr<State> state_;
+  const State::Process process_;
 };
 
 }  // namespace
 
-FaultDisk::FaultDisk() : state_(std::make_shared<State>()), file_system_(std::make_shared<FaultFileSystem>(state_)) {}
+FaultDisk::FaultDisk(std::uint64_t seed) : state_(std::make_shared<State>(seed)) {}
 FaultDisk::~FaultDisk() = default;
-std::shared_ptr<rocksdb::FileSystem> FaultDisk::file_system() const { return file_system_; }
+
+std::unique_ptr<FaultDisk> FaultDisk::copy(std::uint64_t seed) const {
+  auto out = std::make_unique<FaultDisk>(seed);
+  Lock lock(state_->mutex);
+  Lock other(out->state_->mutex);
+  std::map<State::FilePtr, State::FilePtr> files;
+  for (const auto& [path, directory] : state_->directories) {
+    State::Names names = directory.now;
+    for (auto& [name, file] : names) {
+      if (!file) continue;
+      State::FilePtr& fresh = files[file];
+      if (!fresh) fresh = std::make_shared<State::File>(State::File{file->bytes, file->bytes.size(), {}});
+      file = fresh;
+    }
+    out->state_->directories[path] = {names, names, {}};
+  }
+  return out;
+}
+
+std::shared_ptr<rocksdb::FileSystem> FaultDisk::file_system() const {
+  return std::make_shared<FaultFileSystem>(state_, state_->current());
+}
 
 void FaultDisk::fail_operation(std::uint64_t n) {
   Lock lock(state_->mutex);
   state_->fail_at = n == 0 ? 0 : state_->operations + n;
+}
+void FaultDisk::fail_read(std::uint64_t n) {
+  Lock lock(state_->mutex);
+  state_->fail_read_at = n == 0 ? 0 : state_->reads + n;
 }
 void FaultDisk::no_space(bool on) {
   Lock lock(state_->mutex);
@@ -151,25 +271,50 @@ std::uint64_t FaultDisk::operations() const {
   Lock lock(state_->mutex);
   return state_->operations;
 }
+std::uint64_t FaultDisk::reads() const {
+  Lock lock(state_->mutex);
+  return state_->reads;
+}
 
-void FaultDisk::power_cut() {
-  auto plain = rocksdb::FileSystem::Default();
-  std::map<std::string, std::uint64_t> synced;
-  {
-    Lock lock(state_->mutex);
-    synced.swap(state_->synced);
-  }
-  for (const auto& [name, size] : synced) {
-    std::uint64_t now = 0;
-    if (!plain->GetFileSize(name, {}, &now, nullptr).ok()) continue;  // removed by the database meanwhile
-    const IOStatus status = size == 0   ? plain->DeleteFile(name, {}, nullptr)
-                            : size < now ? plain->Truncate(name, size, {}, nullptr)
-                                         : IOStatus::OK();
-    if (!status.ok()) {
-      Lock lock(state_->mutex);
-      state_->synced[name] = size;  // still owed: the next power_cut() tries again
-    }
-  }
+void FaultDisk::power_cut() { state_->end_process(true); }
+void FaultDisk::kill() { state_->end_process(false); }
+void FaultDisk::power_cut_at(std::uint64_t n) {
+  Lock lock(state_->mutex);
+  state_->cut_at = n == 0 ? 0 : state_->operations + n;
+}
+std::uint64_t FaultDisk::ended() const {
+  Lock lock(state_->mutex);
+  return state_->ended;
+}
+
+std::vector<std::string> FaultDisk::files() const {
+  Lock lock(state_->mutex);
+  std::vector<std::string> out;
+  for (const auto& [path, directory] : state_->directories)
+    for (const auto& [name, file] : directory.now)
+      if (file) out.push_back(path + "/" + name);
+  return out;
+}
+std::string FaultDisk::contents(const std::string& path) const {
+  Lock lock(state_->mutex);
+  State::FilePtr* file = state_->find(path);
+  PLUMBLINE_CHECK(file != nullptr && *file != nullptr, "a test asks for a file that is there");
+  return (*file)->bytes;
+}
+void FaultDisk::put(const std::string& path, std::string bytes) {
+  Lock lock(state_->mutex);
+  const auto [directory, name] = state_->place(path);
+  PLUMBLINE_CHECK(directory != nullptr, "a test puts a file into a directory that is there");
+  const std::size_t size = bytes.size();
+  const auto file = std::make_shared<State::File>(State::File{std::move(bytes), size, {}});
+  directory->now[name] = directory->durable[name] = file;
+}
+void FaultDisk::remove(const std::string& path) {
+  Lock lock(state_->mutex);
+  const auto [directory, name] = state_->place(path);
+  PLUMBLINE_CHECK(directory != nullptr, "a test removes a file from a directory that is there");
+  directory->now.erase(name);
+  directory->durable.erase(name);
 }
 
 }  // namespace plumbline::storage::kv

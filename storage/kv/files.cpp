@@ -4,6 +4,7 @@
 
 #include <rocksdb/file_system.h>
 
+#include "storage/kv/durable_directory.hpp"
 #include "storage/kv/space_probe.hpp"
 
 namespace plumbline::storage::kv {
@@ -47,7 +48,7 @@ class RocksFiles final : public Files {
       : directory_(std::move(directory)), file_system_(std::move(file_system), directory_) {}
 
   Status start() {
-    const IOStatus status = file_system_.CreateDirIfMissing(directory_, IOOptions(), nullptr);
+    const IOStatus status = make_durable_directory(file_system_, directory_);
     if (!status.ok()) return fail(Code::io, "cannot create " + directory_ + ": " + status.ToString());
     return {};
   }

@@ -14,6 +14,7 @@
 #include "daemon/base/check.hpp"
 #include "daemon/base/mutex.hpp"
 #include "storage/kv/batch_impl.hpp"
+#include "storage/kv/durable_directory.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
 #include "storage/kv/space_probe.hpp"
@@ -278,7 +279,7 @@ class RocksKv final : public Kv {
     for (const auto& part : std::filesystem::path(path)) {
       at /= part;
       if (at == "/" || file_system.FileExists(at.string(), {}, nullptr).ok()) continue;
-      const rocksdb::IOStatus status = file_system.CreateDirIfMissing(at.string(), {}, nullptr);
+      const rocksdb::IOStatus status = make_durable_directory(file_system, at.string());
       if (!status.ok()) return fail(Code::io, "cannot create " + at.string() + ": " + status.ToString());
     }
     return {};

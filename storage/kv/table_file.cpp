@@ -11,6 +11,7 @@
 #include <rocksdb/table.h>
 
 #include "daemon/base/check.hpp"
+#include "storage/kv/durable_directory.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -58,7 +59,7 @@ Result<std::unique_ptr<TableFiles>> TableFiles::open(TableOptions options) {
   shared->options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   shared->options.env = shared->env.get();
   shared->options.compression = rocksdb::CompressionType::kNoCompression;  // the records are compressed by their writers
-  const rocksdb::Status status = shared->file_system->CreateDirIfMissing(shared->directory, {}, nullptr);
+  const rocksdb::Status status = make_durable_directory(*shared->file_system, shared->directory);
   if (!status.ok()) return fail(write_error(status, shared->directory));
   return std::unique_ptr<TableFiles>(new TableFiles(std::move(shared)));
 }

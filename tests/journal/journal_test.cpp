@@ -30,6 +30,10 @@ struct Fixture {
     options.directory = directory.path("journal");
     options.file_bytes_max = 1000;  // a file is a few records
   }
+  void use(const storage::kv::FaultDisk& disk) {
+    options.directory = std::string(storage::kv::FaultDisk::root) + "/journal";
+    options.file_system = disk.file_system();
+  }
   Status open(std::uint64_t after = 0) {
     journal.reset();
     replayed.clear();
@@ -204,8 +208,8 @@ TEST_CASE("what was synced survives a power cut, whatever was cut") {
   std::mt19937_64 random(seed);
   for (int round = 0; round < 50; ++round) {
     Fixture f;
-    storage::kv::FaultDisk disk;
-    f.options.file_system = disk.file_system();
+    storage::kv::FaultDisk disk(random());
+    f.use(disk);
     REQUIRE(f.open());
     std::uint64_t synced = 0;
     const std::uint64_t count = 1 + random() % 80;
@@ -214,8 +218,8 @@ TEST_CASE("what was synced survives a power cut, whatever was cut") {
       REQUIRE(f.append(record(i), sync ? Sync::yes : Sync::no));
       if (sync) synced = i;
     }
-    f.journal.reset();
     disk.power_cut();
+    f.use(disk);
     REQUIRE(f.open());
     CHECK(f.replayed.size() >= synced);
     check(f, 1, f.replayed.size());
@@ -226,7 +230,7 @@ TEST_CASE("failing each file operation in turn loses nothing that was acknowledg
   for (std::uint64_t n = 1;; ++n) {
     Fixture f;
     storage::kv::FaultDisk disk;
-    f.options.file_system = disk.file_system();
+    f.use(disk);
     REQUIRE(f.open());
     disk.fail_operation(n);
     std::vector<std::string> acknowledged;
@@ -254,7 +258,7 @@ TEST_CASE("failing each file operation in turn loses nothing that was acknowledg
 TEST_CASE("a full disk refuses and resumes by itself") {
   Fixture f;
   storage::kv::FaultDisk disk;
-  f.options.file_system = disk.file_system();
+  f.use(disk);
   REQUIRE(f.open());
   REQUIRE(f.append(record(1), Sync::yes));
   disk.no_space(true);

@@ -7,9 +7,9 @@ using namespace plumbline;
 using namespace plumbline::test;
 
 TEST_CASE("a finished table survives a power cut, and every failure is told") {
-  TempDir directory;
   storage::kv::FaultDisk disk;
-  auto files = must(storage::kv::TableFiles::open({directory.path("t"), 1 << 20, disk.file_system()}));
+  const std::string path = std::string(storage::kv::FaultDisk::root) + "/t";
+  auto files = must(storage::kv::TableFiles::open({path, 1 << 20, disk.file_system()}));
   const auto write = [&](const std::string& name) -> Status {
     PLUMBLINE_TRY(auto writer, files->create(name));
     for (int i = 0; i < 100; ++i)
@@ -38,6 +38,8 @@ TEST_CASE("a finished table survives a power cut, and every failure is told") {
   REQUIRE_FALSE(full);
   CHECK(full.error().code == Code::unavailable);
   disk.power_cut();
+  CHECK_FALSE(files->read("a.sst"));  // that process has ended
+  files = must(storage::kv::TableFiles::open({path, 1 << 20, disk.file_system()}));
   const auto table = must(files->read("a.sst"));
   must(table->verify());
   storage::kv::TableReader::Getter getter(*table);

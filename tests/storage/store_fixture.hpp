@@ -10,6 +10,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "storage/kv/fault_file_system.hpp"
 #include "storage/storage.hpp"
 #include "tests/support/support.hpp"
 
@@ -32,6 +33,11 @@ struct StoreFixture {
   StoreFixture() {
     options.path = directory.path("data");
     options.journal_sync.policy = storage::SyncPolicy::never;  // tests that cut the power ask for more
+  }
+  // On a disk that misbehaves, as the process that runs on it now.
+  void use(const storage::kv::FaultDisk& disk) {
+    options.path = std::string(storage::kv::FaultDisk::root) + "/data";
+    options.file_system = disk.file_system();
   }
   Result<std::unique_ptr<storage::Store>> try_open() { return storage::Store::open(options, clock, *log, registry); }
   void open() {

@@ -1,9 +1,8 @@
 #include <fstream>
 #include <thread>
 
-#include "storage/kv/fault_file_system.hpp"
-#include "storage/kv/kv.hpp"
 #include "storage/journal/frame.hpp"
+#include "storage/kv/kv.hpp"
 #include "store_fixture.hpp"
 
 using namespace plumbline;
@@ -166,7 +165,7 @@ TEST_CASE("a full disk answers unavailable, keeps serving reads, and resumes") {
   const bool long_enough_to_be_looked_at = GENERATE(false, true);
   StoreFixture f;
   storage::kv::FaultDisk disk;
-  f.options.file_system = disk.file_system();
+  f.use(disk);
   f.open();
   fill(f, 20);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
@@ -205,8 +204,8 @@ TEST_CASE("a power cut loses nothing that was synced") {
   std::mt19937_64 random(seed);
   for (int round = 0; round < 5; ++round) {
     StoreFixture f;
-    storage::kv::FaultDisk disk;
-    f.options.file_system = disk.file_system();
+    storage::kv::FaultDisk disk(random());
+    f.use(disk);
     f.options.journal_sync.policy = storage::SyncPolicy::always;
     f.open();
     const int count = 10 + static_cast<int>(random() % 100);
@@ -215,10 +214,9 @@ TEST_CASE("a power cut loses nothing that was synced") {
       if (i == seal_at) REQUIRE(f.store->seal());
       REQUIRE(f.store->write(one_series(metric, {{f.clock.now_ms() + i, static_cast<double>(i)}})));
     }
-    disk.no_space(true);  // nothing that closing does reaches the disk
-    f.store.reset();
-    disk.no_space(false);
     disk.power_cut();
+    f.store.reset();
+    f.use(disk);
     f.open();
     REQUIRE(read_all(*f.store, metric).size() == static_cast<std::size_t>(count));
   }
@@ -230,8 +228,8 @@ TEST_CASE("whatever operation fails once, nothing acknowledged is lost") {
   std::mt19937_64 random(seed);
   for (int round = 0; round < 12; ++round) {
     StoreFixture f;
-    storage::kv::FaultDisk disk;
-    f.options.file_system = disk.file_system();
+    storage::kv::FaultDisk disk(random());
+    f.use(disk);
     f.options.journal_sync.policy = storage::SyncPolicy::always;
     f.open();
     disk.fail_operation(1 + random() % 120);
