@@ -9,6 +9,7 @@
 #include "storage/codec/column_ints.hpp"
 #include "storage/codec/column_strings.hpp"
 #include "storage/codec/gorilla.hpp"
+#include "storage/codec/histogram_column.hpp"
 #include "storage/codec/tans.hpp"
 #include "storage/codec/times.hpp"
 #include "storage/codec/value_group.hpp"
@@ -235,6 +236,29 @@ std::vector<std::string> times_seeds() {
   return {std::string{40, 0} + encoded, std::string{0, 0} + bytes_of(grid())};
 }
 
+void histogram_block(std::string_view bytes) {
+  std::vector<model::HistogramSample> samples, again;
+  if (!decode_histograms(bytes, samples) || samples.empty()) return;
+  std::string encoded;
+  PLUMBLINE_CHECK(encode_histograms(samples, encoded) == samples.size(), "what one block held fits into one");
+  PLUMBLINE_CHECK(decode_histograms(encoded, again) && again.size() == samples.size(), "it is read again");
+  for (std::size_t i = 0; i < samples.size(); ++i)
+    PLUMBLINE_CHECK(again[i].t == samples[i].t && same_bits(again[i].h, samples[i].h), "with the same bits");
+}
+std::vector<std::string> histogram_seeds() {
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
+  h.positive = {1, 2, 3};
+  h.negative = {4};
+  std::vector<model::HistogramSample> samples(5, {1'700'000'000'000, h});
+  samples[3].h.layout = {model::histogram_schema_custom, 0, {{0, 3}}, {}, {0.1, 1, 10}};
+  samples[3].h.negative.clear();
+  samples[4].h.sum = model::stale_nan;
+  std::string encoded;
+  encode_histograms(samples, encoded);
+  return {encoded};
+}
+
 }  // namespace
 
 Targets codec_targets() {
@@ -249,6 +273,7 @@ Targets codec_targets() {
       {"tans", tans, tans_seeds},
       {"times", times, times_seeds},
       {"gorilla", gorilla, gorilla_seeds},
+      {"histogram_block", histogram_block, histogram_seeds},
       {"event_column", column, column_seeds},
       {"event_column_parts", column_parts, column_part_seeds},
       {"word_filter", column_filter, [] {

@@ -1,11 +1,14 @@
 // The ingest doors but OTLP: remote write, Loki, expositions, inference records, relabelling, and all of them through HTTP.
 #include <cmath>
 
+#include <protozero/exception.hpp>
+
 #include "daemon/base/compression.hpp"
 #include "daemon/base/text.hpp"
 #include "ingest/ingest.hpp"
 #include "ingest/limits.hpp"
 #include "ingest/remote_write.hpp"
+#include "ingest/remote_write_histogram.hpp"
 #include "ingest/scrape/target.hpp"
 #include "ingest/scrape/target_samples.hpp"
 #include "ingest/sink_schema.hpp"
@@ -16,6 +19,7 @@
 #include "ingest/text/log_level.hpp"
 #include "ingest/text/loki.hpp"
 #include "ingest/wire_samples.hpp"
+#include "prometheus/remote_write_v2.pb.h"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/support.hpp"
 
@@ -52,6 +56,35 @@ void remote_write(std::string_view bytes) {
   } else {
     PLUMBLINE_CHECK(wire.series.empty() && wire.samples.empty(), "nothing is appended when it is not for the short way");
   }
+}
+
+void remote_write_v2(std::string_view bytes) {
+  if (const auto decoded = decode_remote_write_v2(bytes)) well_formed(decoded->batch);
+}
+// Called inside a decoder that answers for bytes that are no message.
+void remote_write_histogram(std::string_view bytes) {
+  try {
+    if (const auto read = ingest::remote_write::read_histogram(bytes))
+      PLUMBLINE_CHECK(model::check_histogram(read->h).has_value(), "what is accepted is valid");
+  } catch (const protozero::exception&) {
+  }
+}
+io::prometheus::write::v2::Request write_request_v2() {
+  io::prometheus::write::v2::Request request;
+  for (const char* symbol : {"", "__name__", "requests_total", "job", "api", "Requests."}) request.add_symbols(symbol);
+  auto& series = *request.add_timeseries();
+  for (const std::uint32_t ref : {1u, 2u, 3u, 4u}) series.add_labels_refs(ref);
+  auto& sample = *series.add_samples();
+  sample.set_value(1.5);
+  sample.set_timestamp(now_ns / 1'000'000);
+  series.mutable_metadata()->set_type(io::prometheus::write::v2::Metadata::COUNTER);
+  series.mutable_metadata()->set_help_ref(5);
+  auto& h = *series.add_histograms();
+  h.set_count_int(3);
+  h.set_schema(2);
+  h.add_positive_spans()->set_length(2);
+  for (const int delta : {1, 1}) h.add_positive_deltas(delta);
+  return request;
 }
 
 void wire_labels(std::string_view bytes) {
@@ -275,6 +308,10 @@ std::vector<std::string> seed() {
 Targets ingest_targets() {
   return {
       {"ingest_api", ingest_api, api_seeds},
+      {"remote_write_v2", remote_write_v2, [] { return std::vector<std::string>{write_request_v2().SerializeAsString()}; }},
+      {"remote_write_histogram", remote_write_histogram, [] {
+         return std::vector<std::string>{write_request_v2().timeseries(0).histograms(0).SerializeAsString()};
+       }},
       {"remote_write", remote_write, [] { return std::vector<std::string>{write_request(), wire_series()}; }},
       {"wire_labels", wire_labels, [] {
          const auto l = model::Labels::of({{"__name__", "up"}, {"job", "api"}});
