@@ -168,8 +168,9 @@ std::string encode_frames(const Labels& labels, std::span<const Sample> samples,
   return out;
 }
 
+// Over the limit is 400 here, as upstream: a client that comes later would ask for as much.
 http::Response refuse(const Error& error) {
-  return http::Response::text(error.message + "\n", http_status(error.code));
+  return http::Response::text(error.message + "\n", error.code == Code::over_limit ? 400 : http_status(error.code));
 }
 
 Result<http::Response> read(const storage::Reader& reader, const http::Request& request) {
