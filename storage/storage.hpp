@@ -102,7 +102,8 @@ class Writer {
  public:
   virtual ~Writer() = default;
   // Refused alone: samples and rows older than the retention (too_old) or more than 10 minutes in the future (too_new).
-  // Fails (nothing stored): unavailable (full or broken disk; try later), over_limit (series limit).
+  // Fails: unavailable (full or broken disk; try later), over_limit (series limit). Nothing is stored then, but for one case: with
+  // JournalSync always, a disk that took the batch and refused to sync it. The batch is shown whole and may not survive.
   virtual Result<WriteReceipt> write(WriteBatch batch) = 0;
 };
 
