@@ -151,6 +151,9 @@ http::Routes Application::all_routes() {
   add(ingest::target_routes(*scraper_));
   add(query::prometheus_routes(*engine_, *store_, clock_, build_info()));
   add(query::remote_read_routes(*store_));
+  add(query::parse_query_routes());
+  add(query::exemplar_routes(*store_));
+  add(query::tsdb_status_routes(*store_));
   add(query::federate_routes(*engine_, *store_, clock_));
   add(query::prometheus_admin_routes([this](const std::vector<model::Matchers>& selectors, model::TimeRange range) {
     return store_->erase(selectors, range);

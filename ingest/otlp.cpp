@@ -8,6 +8,7 @@
 #include <protozero/pbf_writer.hpp>
 
 #include "daemon/base/json_writer.hpp"
+#include "ingest/exemplar.hpp"
 #include "ingest/limits.hpp"
 #include "opentelemetry/proto/collector/logs/v1/logs_service.pb.h"
 #include "opentelemetry/proto/collector/metrics/v1/metrics_service.pb.h"
@@ -41,7 +42,7 @@ struct Answer {
 // Exemplars ride on points that are stored: they are counted in our meters, but are no rejected points.
 Answer answer_of(const Receipt& receipt) {
   Receipt counted = receipt;
-  std::erase_if(counted.rejections, [](const Rejection& r) { return r.reason == "unsupported_exemplar"; });
+  std::erase_if(counted.rejections, is_of_exemplar);
   return {counted.refused(), counted.summary()};
 }
 

@@ -1,9 +1,13 @@
 // OTLP metrics -> series, as Prometheus' own OTLP receiver translates them by default.
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "daemon/base/text.hpp"
+#include "ingest/exemplar.hpp"
 #include "ingest/limits.hpp"
 #include "ingest/otlp.hpp"
 #include "ingest/otlp_names.hpp"
@@ -88,8 +92,6 @@ class MetricsTranslator {
   }
 
   Decoded take() {
-    if (exemplars_ > 0)
-      refused_.add("unsupported_exemplar", std::to_string(exemplars_) + " exemplars are not supported yet", exemplars_);
     return {std::move(batch_), refused_.take()};
   }
 
@@ -175,18 +177,18 @@ class MetricsTranslator {
   // ------------------------------------------------------------------------------------------------- points
 
   void number(const pb::NumberDataPoint& point) {
-    exemplars_ += static_cast<std::uint64_t>(point.exemplars_size());
     double value = model::stale_nan;
     if ((point.flags() & no_recorded_value) == 0) {
       if (point.value_case() == pb::NumberDataPoint::VALUE_NOT_SET) return refuse("missing_value", "it has no value");
       value = point.value_case() == pb::NumberDataPoint::kAsInt ? static_cast<double>(point.as_int()) : point.as_double();
     }
     const LabelMap base = base_labels(point.attributes());
-    emit(base, "", {}, ms_of(point.time_unix_nano()), value);
+    const model::Labels* series = emit(base, "", {}, ms_of(point.time_unix_nano()), value);
+    if (series != nullptr && point.exemplars_size() > 0)
+      add_exemplars(*series, exemplars_of(point.exemplars()), place(name_), budget_, batch_, refused_);
   }
 
   void histogram(const pb::HistogramDataPoint& point) {
-    exemplars_ += static_cast<std::uint64_t>(point.exemplars_size());
     const int bounds = point.explicit_bounds_size();
     if (point.bucket_counts_size() != bounds + 1 && !(point.bucket_counts_size() == 0 && bounds == 0))
       return refuse("bad_histogram", "it has " + std::to_string(point.bucket_counts_size()) + " bucket counts for " +
@@ -201,12 +203,45 @@ class MetricsTranslator {
     // One point is one refusal, whichever of its series is the first to be refused.
     if (!emit(base, "_count", {}, t, value(static_cast<double>(point.count())))) return;
     if (point.has_sum() && !emit(base, "_sum", {}, t, value(point.sum()))) return;
+    std::vector<Exemplar> exemplars = exemplars_of(point.exemplars());
+    auto next = exemplars.begin();  // of those that no bucket has taken
     std::uint64_t below = 0;
     for (int i = 0; i < bounds; ++i) {
       below += point.bucket_counts(i);
-      if (!emit(base, "_bucket", {{"le", bound_text(point.explicit_bounds(i))}}, t, value(static_cast<double>(below)))) return;
+      const double bound = point.explicit_bounds(i);
+      const model::Labels* bucket = emit(base, "_bucket", {{"le", bound_text(bound)}}, t, value(static_cast<double>(below)));
+      if (bucket == nullptr) return;
+      const auto end = std::find_if(next, exemplars.end(), [&](const Exemplar& e) { return !(e.value <= bound); });
+      bucket_exemplars(*bucket, std::exchange(next, end), end);
     }
-    emit(base, "_bucket", {{"le", "+Inf"}}, t, value(static_cast<double>(point.count())));
+    const model::Labels* last = emit(base, "_bucket", {{"le", "+Inf"}}, t, value(static_cast<double>(point.count())));
+    if (last != nullptr) bucket_exemplars(*last, next, exemplars.end());
+  }
+
+  using Exemplars = std::vector<Exemplar>::iterator;
+  void bucket_exemplars(const model::Labels& series, Exemplars first, Exemplars last) {
+    if (first == last) return;
+    add_exemplars(series, {std::make_move_iterator(first), std::make_move_iterator(last)}, place(name_), budget_, batch_, refused_);
+  }
+
+  // Sorted by value, NaN last. Attributes go when they would not fit beside the ids: what an SDK filters out of a span's may be long.
+  static std::vector<Exemplar> exemplars_of(const google::protobuf::RepeatedPtrField<pb::Exemplar>& given) {
+    std::vector<Exemplar> out;
+    for (const pb::Exemplar& e : given) {
+      Exemplar& made = out.emplace_back();
+      made.value = e.value_case() == pb::Exemplar::kAsInt ? static_cast<double>(e.as_int()) : e.as_double();
+      made.time_ms = ms_of(e.time_unix_nano());
+      // An id of another length is none.
+      if (const auto id = id_hex(e.trace_id(), 16); id && !id->empty()) made.labels.push_back({std::string(model::field::trace_id), *id});
+      if (const auto id = id_hex(e.span_id(), 8); id && !id->empty()) made.labels.push_back({std::string(model::field::span_id), *id});
+      const std::size_t ids = made.labels.size();
+      for (auto& [name, value] : labels_of(e.filtered_attributes(), false)) made.labels.push_back({name, value});
+      if (exemplar_runes(made.labels) > exemplar_label_runes_max) made.labels.resize(ids);
+    }
+    std::ranges::sort(out, [](const Exemplar& a, const Exemplar& b) {
+      return std::isnan(a.value) != std::isnan(b.value) ? std::isnan(b.value) : a.value < b.value;
+    });
+    return out;
   }
 
   void summary(const pb::SummaryDataPoint& point) {
@@ -228,7 +263,8 @@ class MetricsTranslator {
     return labels;
   }
 
-  bool emit(const LabelMap& base, std::string_view suffix, std::initializer_list<std::pair<std::string_view, std::string>> extra,
+  // The series' labels, valid until the next one; nullptr when it was refused.
+  const model::Labels* emit(const LabelMap& base, std::string_view suffix, std::initializer_list<std::pair<std::string_view, std::string>> extra,
             std::int64_t t, double v) {
     std::vector<model::Label> labels;
     labels.reserve(base.size() + extra.size() + 1);
@@ -243,16 +279,16 @@ class MetricsTranslator {
     auto checked = series_labels(std::move(labels));
     if (!checked) {
       refuse(checked.error().reason, checked.error().message);
-      return false;
+      return nullptr;
     }
     if (!budget_.take(*checked)) {
       refuse("batch_too_large", over_budget().message);
-      return false;
+      return nullptr;
     }
     batch_.series.push_back({std::move(*checked), {{t, v}}});
     time_min_ = std::min(time_min_.value_or(t), t);
     time_max_ = std::max(time_max_.value_or(t), t);
-    return true;
+    return &batch_.series.back().labels;
   }
 
   // A gauge of 1 that carries the resource's other attributes, joined by job and instance.
@@ -287,7 +323,6 @@ class MetricsTranslator {
   At at_{0, 0, 0, -1};
   std::string name_;
   std::optional<std::int64_t> time_min_, time_max_;  // of the resource's stored points
-  std::uint64_t exemplars_ = 0;
   bool info_described_ = false;
 };
 

@@ -23,15 +23,46 @@ model::Label read_label(pbf_reader reader) {
   return label;
 }
 
+// One more than a series may have is refused as too many: the rest is not kept. An empty label is two bytes on the wire.
+void add_label(pbf_reader& reader, std::vector<model::Label>& labels) {
+  if (labels.size() > model::limit::series_labels_max) return reader.skip();
+  labels.push_back(read_label(reader.get_message()));
+}
+
+Exemplar read_exemplar(pbf_reader reader) {
+  Exemplar out;
+  while (reader.next()) switch (reader.tag_and_type()) {
+      case bytes_field(1): add_label(reader, out.labels); break;
+      case double_field(2): out.value = reader.get_double(); break;
+      case varint_field(3): out.time_ms = reader.get_int64(); break;
+      default: reader.skip();
+    }
+  return out;
+}
+
 void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batch, Refused& refused) {
   std::vector<model::Label> labels;
   std::vector<model::Sample> samples;
-  std::uint64_t exemplars = 0;
+  std::vector<Exemplar> exemplars;
   HistogramTally histograms;
+  std::uint64_t over = 0;  // samples beyond the budget
   while (reader.next()) switch (reader.tag_and_type()) {
-      case bytes_field(1): labels.push_back(read_label(reader.get_message())); break;
-      case bytes_field(2): samples.push_back(read_sample(reader.get_message())); break;
-      case bytes_field(3): ++exemplars, reader.skip(); break;
+      case bytes_field(1): add_label(reader, labels); break;
+      case bytes_field(2):
+        if (!refused.budget.take(sizeof(model::Sample))) {
+          ++over;
+          reader.skip();
+          break;
+        }
+        samples.push_back(read_sample(reader.get_message()));
+        break;
+      case bytes_field(3):
+        if (exemplars.size() > exemplars_per_series_max) {
+          reader.skip();  // one more than may be is refused: the rest need not be kept for that
+          break;
+        }
+        exemplars.push_back(read_exemplar(reader.get_message()));
+        break;
       case bytes_field(4): histograms.add(view_of(reader)); break;
       default: reader.skip();
     }
@@ -39,13 +70,15 @@ void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batc
   auto checked = series_labels(std::move(labels));
   if (!checked) {
     refused.list.add(checked.error().reason, place() + ": " + checked.error().message,
-                     std::max<std::uint64_t>(1, samples.size() + histograms.total()));
+                     std::max<std::uint64_t>(1, samples.size() + over + histograms.total()));
     return;
   }
   if (histograms.total() > 0) refused.histograms(place() + " " + checked->str(), histograms);
-  if (exemplars > 0) refused.exemplars(place() + " " + checked->str(), exemplars);
+  if (!exemplars.empty())
+    add_exemplars(*checked, std::move(exemplars), place() + " " + checked->str(), refused.budget, batch, refused.list);
+  if (over > 0) refused.list.add(over_budget().reason, place() + ": " + over_budget().message, over);
   if (samples.empty()) return;
-  if (!refused.budget.take(*checked) || !refused.budget.take(samples.size() * sizeof(model::Sample)))
+  if (!refused.budget.take(*checked))
     return refused.list.add(over_budget().reason, place() + ": " + over_budget().message, samples.size());
   batch.series.push_back({std::move(*checked), std::move(samples)});
 }
@@ -68,14 +101,6 @@ void read_metadata(pbf_reader reader, std::size_t index, storage::WriteBatch& ba
   } else {
     batch.metadata.push_back(std::move(meta));
   }
-}
-
-// Prometheus' receiver drops exemplars without a word when it keeps none. An answer of 400 for them alone would make every
-// sender with exemplars switched on count its samples as failed, though all of them are stored; the counter tells.
-bool only_exemplars(const Receipt& receipt) {
-  for (const Rejection& r : receipt.rejections)
-    if (r.reason != "unsupported_exemplar") return false;
-  return true;
 }
 
 enum class Version { v1, v2 };
@@ -124,16 +149,16 @@ Result<Receipt> receive(Sink& sink, Limits limits, const http::Request& request,
 
 http::Response answer(const Result<Receipt>& receipt) {
   if (!receipt) return http::Response::error(receipt.error());
-  if (receipt->refused() == 0 || only_exemplars(*receipt)) return http::Response::empty(204);
+  if (refused_but_exemplars(*receipt) == 0) return http::Response::empty(204);
   return http::Response::text(receipt->summary() + "; " + std::to_string(receipt->samples) + " samples stored\n", 400);
 }
 
 // What 2.0 demands of every answer once the version is agreed on, and 1.0 must not have: a sender that misses them takes
 // the receiver for one of 1.0 that read its request as garbage.
-void tell_written(http::Response& response, std::uint64_t samples) {
-  response.with("X-Prometheus-Remote-Write-Samples-Written", std::to_string(samples))
+void tell_written(http::Response& response, const Receipt& receipt) {
+  response.with("X-Prometheus-Remote-Write-Samples-Written", std::to_string(receipt.samples))
       .with("X-Prometheus-Remote-Write-Histograms-Written", "0")
-      .with("X-Prometheus-Remote-Write-Exemplars-Written", "0");
+      .with("X-Prometheus-Remote-Write-Exemplars-Written", std::to_string(receipt.rows));
 }
 
 }  // namespace
@@ -174,7 +199,7 @@ http::Routes remote_write_routes(Sink& sink, Limits limits) {
     if (!version) return http::Response::error(version.error());
     const Result<Receipt> receipt = receive(sink, limits, request, *version);
     http::Response response = answer(receipt);
-    if (*version == Version::v2) tell_written(response, receipt ? receipt->samples : 0);
+    if (*version == Version::v2) tell_written(response, receipt ? *receipt : Receipt{});
     return response;
   };
   return {{"POST", "/api/v1/write", handle, http::Lane::ingest, limits.body_bytes_max}};

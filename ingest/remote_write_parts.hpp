@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "daemon/base/text.hpp"
+#include "ingest/exemplar.hpp"
 #include "ingest/limits.hpp"
 #include "ingest/remote_write_histogram.hpp"
 
@@ -62,9 +63,6 @@ struct Refused {
   void histograms(const std::string& place, const HistogramTally& tally) {
     if (tally.bad > 0) list.add("bad_histogram", place + ": " + tally.first_trouble, tally.bad);
     if (tally.good > 0) list.add("unsupported_histogram", place + ": native histograms are not supported yet", tally.good);
-  }
-  void exemplars(std::string place, std::uint64_t count) {
-    list.add("unsupported_exemplar", std::move(place) + ": exemplars are not supported yet", count);
   }
 };
 

@@ -40,24 +40,50 @@ Metadata read_metadata(pbf_reader reader) {
   return out;
 }
 
+struct ExemplarRefs {
+  std::vector<std::uint32_t> label_refs;
+  double value = 0;
+  std::int64_t time_ms = 0;
+};
+
+void read_refs(pbf_reader& reader, std::vector<std::uint32_t>& out) {
+  for (const std::uint32_t ref : reader.get_packed_uint32()) out.push_back(ref);
+}
+
+ExemplarRefs read_exemplar(pbf_reader reader) {
+  ExemplarRefs out;
+  while (reader.next()) switch (reader.tag_and_type()) {
+      case bytes_field(1): read_refs(reader, out.label_refs); break;
+      case varint_field(1): out.label_refs.push_back(reader.get_uint32()); break;
+      case double_field(2): out.value = reader.get_double(); break;
+      case varint_field(3): out.time_ms = reader.get_int64(); break;
+      default: reader.skip();
+    }
+  return out;
+}
+
 struct Series {
   std::vector<std::uint32_t> label_refs;
   std::vector<model::Sample> samples;
   HistogramTally histograms;
-  std::uint64_t exemplars = 0;
+  std::vector<ExemplarRefs> exemplars;
   std::optional<Metadata> metadata;
 };
 
 Series read_series(pbf_reader reader) {
   Series out;
   while (reader.next()) switch (reader.tag_and_type()) {
-      case bytes_field(1):
-        for (const std::uint32_t ref : reader.get_packed_uint32()) out.label_refs.push_back(ref);
-        break;
+      case bytes_field(1): read_refs(reader, out.label_refs); break;
       case varint_field(1): out.label_refs.push_back(reader.get_uint32()); break;  // not packed, which protobuf allows
       case bytes_field(2): out.samples.push_back(read_sample(reader.get_message())); break;
       case bytes_field(3): out.histograms.add(view_of(reader)); break;
-      case bytes_field(4): ++out.exemplars, reader.skip(); break;
+      case bytes_field(4):
+        if (out.exemplars.size() > exemplars_per_series_max) {
+          reader.skip();
+          break;
+        }
+        out.exemplars.push_back(read_exemplar(reader.get_message()));
+        break;
       case bytes_field(5): out.metadata = read_metadata(reader.get_message()); break;
       default: reader.skip();
     }
@@ -123,7 +149,7 @@ class Decoder {
                               std::to_string(symbols_.size()), 1};
   }
 
-  std::expected<model::Labels, Rejection> labels(const std::vector<std::uint32_t>& refs) const {
+  std::expected<std::vector<model::Label>, Rejection> texts(const std::vector<std::uint32_t>& refs) const {
     if (refs.size() % 2 != 0)
       return std::unexpected(Rejection{"bad_symbol", "labels_refs has " + std::to_string(refs.size()) +
                                                          " entries; names and values come in pairs", 1});
@@ -144,15 +170,28 @@ class Decoder {
                                                                std::to_string(model::limit::label_value_bytes_max), 1});
       out.push_back({std::string(*name), std::string(*value)});
     }
-    return series_labels(std::move(out));
+    return out;
+  }
+
+  void exemplars(const model::Labels& series, const std::vector<ExemplarRefs>& refs) {
+    std::vector<Exemplar> out;
+    for (const ExemplarRefs& e : refs) {
+      auto labels = texts(e.label_refs);
+      if (labels)
+        out.push_back({std::move(*labels), e.value, e.time_ms});
+      else
+        refuse({"exemplar_" + labels.error().reason, "exemplar: " + labels.error().message, 1}, 1);
+    }
+    add_exemplars(series, std::move(out), place() + " " + series.str(), refused_.budget, batch_, refused_.list);
   }
 
   void series(Series series) {
-    auto checked = labels(series.label_refs);
+    auto labels = texts(series.label_refs);
+    auto checked = labels ? series_labels(std::move(*labels)) : std::unexpected(std::move(labels).error());
     if (!checked) return refuse(checked.error(), series.samples.size() + series.histograms.total());
     if (series.metadata) metadata(*series.metadata, checked->metric());
     if (series.histograms.total() > 0) refused_.histograms(place() + " " + checked->str(), series.histograms);
-    if (series.exemplars > 0) refused_.exemplars(place() + " " + checked->str(), series.exemplars);
+    if (!series.exemplars.empty()) exemplars(*checked, series.exemplars);
     if (series.samples.empty()) return;
     if (!refused_.budget.take(*checked) || !refused_.budget.take(series.samples.size() * sizeof(model::Sample)))
       return refuse(over_budget(), series.samples.size());

@@ -184,6 +184,12 @@ struct BuildInfo {
 http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build);
 // POST /api/v1/read: raw samples for Prometheus' remote-read clients, as SAMPLES or STREAMED_XOR_CHUNKS.
 http::Routes remote_read_routes(const storage::Reader& reader);
+// GET and POST /api/v1/parse_query
+http::Routes parse_query_routes();
+// GET and POST /api/v1/query_exemplars
+http::Routes exemplar_routes(const storage::Reader& reader);
+// GET /api/v1/status/tsdb?limit=
+http::Routes tsdb_status_routes(const storage::Store& store);
 // GET /federate?match[]=: the newest samples in text exposition.
 http::Routes federate_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock);
 // POST and PUT /api/v1/admin/tsdb/delete_series?match[]=&start=&end=, answered 204 when `erase` has done it.

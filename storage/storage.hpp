@@ -21,6 +21,7 @@
 #include "daemon/base/error.hpp"
 #include "daemon/base/log.hpp"
 #include "daemon/base/meters.hpp"
+#include "storage/model/cardinality.hpp"
 #include "storage/model/event.hpp"
 #include "storage/model/labels.hpp"
 #include "storage/model/matcher.hpp"
@@ -259,6 +260,8 @@ class Store : public Writer, public Reader, public State {
   // Drains, seals and closes; later calls fail with unavailable.
   virtual Status close() = 0;
   virtual Stats stats() const = 0;
+  // Who makes the label index large. Walks it: milliseconds per 100,000 label pairs.
+  virtual Result<model::Cardinality> cardinality(std::size_t n) const = 0;
 };
 
 }  // namespace plumbline::storage

@@ -53,6 +53,7 @@ class KvStore final : public Store {
   Status erase(const std::vector<Matchers>& selectors, TimeRange range) override;
   Status close() override;
   Stats stats() const override;
+  Result<model::Cardinality> cardinality(std::size_t n) const override;
 
  private:
   // The format that the directory has.

@@ -50,6 +50,12 @@ Result<std::vector<MetricMetadata>> KvStore::metadata(std::string_view metric) c
   return out;
 }
 
+Result<model::Cardinality> KvStore::cardinality(std::size_t n) const {
+  ReadLock alive_lock(alive_mutex_);
+  PLUMBLINE_CHECK_OK(alive());
+  return series_->index().cardinality(n);
+}
+
 Status KvStore::scan(const EventQuery& query, const BlockVisitor& visit) const {
   ReadLock alive_lock(alive_mutex_);
   PLUMBLINE_CHECK_OK(alive());

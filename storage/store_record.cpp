@@ -279,9 +279,9 @@ Status get_events(ByteReader& in, std::vector<model::StreamRows>& out) {
   out.resize(streams);
   std::vector<std::string> names;
   for (model::StreamRows& stream : out) {
-    const std::uint8_t kind = in.u8();
-    if (kind < 1 || kind > 3) return damaged("an unknown kind of row");
-    stream.kind = static_cast<model::EventKind>(kind);
+    const std::optional<model::EventKind> kind = model::event_kind_of(in.u8());
+    if (!kind) return damaged("an unknown kind of row");
+    stream.kind = *kind;
     PLUMBLINE_TRY(stream.stream, model::Labels::decode(in.sized()));
     const std::uint64_t rows = in.varint();
     if (!plausible(rows, in)) return damaged("more rows than bytes");

@@ -45,6 +45,9 @@ std::string why(const char* reason, Millis retention, Millis future) {
   return "is more than " + format_duration_ms(future.count()) + " in the future";
 }
 
+// Exemplars ride on samples, whose senders are not to be told of them: a clients' last exemplar of a quiet bucket may be months old.
+const char* exemplar_reason(std::string_view reason) { return reason == "too_old" ? "exemplar_too_old" : "exemplar_too_new"; }
+
 // A thread keeps its buffer for the next record; one that was needed once for a huge request is given back.
 constexpr std::size_t record_kept_max = 4u << 20;
 
@@ -107,10 +110,11 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
   }
   receipt.samples = wire.samples.size();
   for (model::StreamRows& stream : batch.events) {
+    const bool exemplars = stream.kind == EventKind::exemplar;
     std::erase_if(stream.rows, [&](const model::Row& row) {
       const char* reason = ns.refuses(row.time_ns);
       if (reason != nullptr)
-        refusals.add(reason, [&] {
+        refusals.add(exemplars ? exemplar_reason(reason) : reason, [&] {
           return "row of " + stream.stream.str() + " at " + format_rfc3339_ns(row.time_ns) + " " +
                  why(reason, options_.retention_events, options_.future_max);
         });

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "daemon/base/bytes.hpp"
+#include "ingest/exemplar.hpp"
 #include "ingest/limits.hpp"
 #include "ingest/text/exposition.hpp"
 #include "ingest/text/metadata.hpp"
@@ -78,6 +80,7 @@ TargetSamples::Outcome TargetSamples::scraped(const Target& target, const Result
     // Series that only the failed scrape named were never stored: no marker, and they are new when they come
     // again.
     std::erase_if(series_, [&](const auto& s) { return s.second.first == scrape_; });
+    forget_exemplars();
     mark_stale(true, time_ms, out.decoded.batch);
   } else {
     mark_stale(false, time_ms, out.decoded.batch);
@@ -124,8 +127,7 @@ std::string TargetSamples::read(const Target& target, const Scraped& answer, std
     }
   }
   if (duplicates.count != 0) out.rejections.push_back(std::move(duplicates));
-  if (parser.exemplars() != 0)
-    out.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", parser.exemplars()});
+  for (Rejection& r : exemplars_refused_.take()) out.rejections.push_back(std::move(r));
   if (error.empty()) add_metadata(metadata.take(), out.batch);
   return error;
 }
@@ -157,8 +159,30 @@ std::string TargetSamples::read_sample(const Target& target, ExpositionLine& lin
   }
   known.seen = scrape_;
   known.tracked = !own_time;
+  if (line.exemplar) add_exemplar(target, line, place->first, known, own_time ? *line.timestamp_ms : time_ms, out);
   out.batch.series.push_back({place->first, {{own_time ? *line.timestamp_ms : time_ms, line.value}}});
   return "";
+}
+
+// A target repeats an exemplar until it has a new one. With a time of its own the store knows it again; one without would be
+// new in each scrape.
+void TargetSamples::add_exemplar(const Target& target, ExpositionLine& line, const model::Labels& labels, Series& known,
+                                 std::int64_t sample_ms, Decoded& out) {
+  ExpositionExemplar& given = *line.exemplar;
+  const bool own_time = given.timestamp_ms.has_value() && target.rules->job.honor_timestamps;
+  if (!own_time) {
+    std::string text;
+    for (const model::Label& l : given.labels) text.append(l.name).append(1, '\0').append(l.value).append(1, '\0');
+    ByteWriter bytes;
+    bytes.f64(given.value);
+    const std::uint64_t hash = hash64(text + bytes.take());
+    if (std::exchange(known.exemplar, hash) == hash) return;
+  }
+  std::vector<Exemplar> exemplar;
+  exemplar.push_back({std::move(given.labels), given.value, own_time ? *given.timestamp_ms : sample_ms});
+  Budget budget;  // of this one: the body's limit bounds all of them
+  add_exemplars(labels, std::move(exemplar), target.url_text + ": line " + std::to_string(line.line), budget, out.batch,
+                exemplars_refused_);
 }
 
 void TargetSamples::mark_stale(bool all, std::int64_t time_ms, storage::WriteBatch& batch) {
@@ -191,6 +215,12 @@ void TargetSamples::not_stored() {
   for (const model::Labels& labels : last_stale_) series_[labels] = {0, 0, true, true};
   last_stale_.clear();
   metadata_.clear();
+  forget_exemplars();
+}
+
+// The last ones were not stored: when they come again they are new.
+void TargetSamples::forget_exemplars() {
+  for (auto& [labels, s] : series_) s.exemplar = 0;
 }
 
 // A journal record for texts that change once a release would double a small target's volume: only news are

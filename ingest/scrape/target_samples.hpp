@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ingest/ingest.hpp"
+#include "ingest/limits.hpp"
 #include "ingest/scrape/target.hpp"
 
 namespace plumbline::ingest {
@@ -45,6 +46,7 @@ class TargetSamples {
     std::uint64_t seen = 0;   // number of the scrape that had it last
     bool tracked = false;     // its samples have no timestamp of their own, so that its end gets a marker
     bool live = false;        // stored, and no marker since
+    std::uint64_t exemplar = 0;  // hash of the last one that had no time of its own
   };
   struct Counts {
     std::uint64_t scraped = 0, kept = 0, added = 0;
@@ -53,12 +55,16 @@ class TargetSamples {
                    Counts& counts);
   std::string read_sample(const Target& target, ExpositionLine& line, std::int64_t time_ms, Decoded& out,
                           Counts& counts, Rejection& duplicates);
+  void add_exemplar(const Target& target, ExpositionLine& line, const model::Labels& labels, Series& known,
+                    std::int64_t sample_ms, Decoded& out);
+  void forget_exemplars();
   void mark_stale(bool all, std::int64_t time_ms, storage::WriteBatch& batch);
   void add_metadata(std::vector<storage::MetricMetadata> metadata, storage::WriteBatch& batch);
 
   std::unordered_map<model::Labels, Series, model::LabelsHash> series_;
   std::unordered_map<std::string, std::uint64_t> metadata_;  // metric -> hash of what was sent last
   std::vector<model::Labels> last_stale_;
+  Rejections exemplars_refused_;  // of the scrape that is being read
   std::uint64_t scrape_ = 0;
   bool reported_ = false;
 };

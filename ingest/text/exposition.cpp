@@ -171,6 +171,22 @@ class ExpositionParser::LineReader {
     out = std::isnan(*v) ? std::bit_cast<double>(text_nan_bits) : *v;
     return true;
   }
+  bool seconds(std::optional<std::int64_t>& ms) {
+    const std::size_t start = column();
+    const std::string_view text = word();
+    const std::optional<double> seconds = parse_number(text);
+    // 9.2e15 s is where milliseconds leave an i64.
+    if (!seconds || !std::isfinite(*seconds) || std::fabs(*seconds) > 9.2e15)
+      return fail_at(start, "bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in seconds");
+    ms = static_cast<std::int64_t>(*seconds * 1000);
+    return true;
+  }
+  bool milliseconds(std::optional<std::int64_t>& ms) {
+    const std::size_t start = column();
+    const std::string_view text = word();
+    ms = parse_int(text);
+    return ms || fail_at(start, "bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in milliseconds");
+  }
 
  private:
   std::string_view line_;
@@ -332,6 +348,7 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
   LineReader in(line, openmetrics);
   out.labels.clear();
   out.timestamp_ms.reset();
+  out.exemplar.reset();
   std::string name;
   if (!openmetrics) in.skip_blanks();
   if (in.peek() != '{' && !in.bare(name, is_name_start, "a metric name or {"))
@@ -365,35 +382,18 @@ ExpositionParser::Item ExpositionParser::sample(std::string_view line, Expositio
     if (openmetrics && !in.gap("the timestamp")) return report(out, line_, *in.fault());
     in.skip_blanks();
     if (!in.done()) {
-      const std::size_t column = in.column();
-      const std::string_view text = in.word();
-      if (openmetrics) {
-        const std::optional<double> seconds = parse_number(text);
-        // 9.2e15 s is where milliseconds leave an i64.
-        if (!seconds || !std::isfinite(*seconds) || std::fabs(*seconds) > 9.2e15)
-          return report(
-              out, line_,
-              {"bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in seconds", column});
-        out.timestamp_ms = static_cast<std::int64_t>(*seconds * 1000);
-      } else {
-        out.timestamp_ms = parse_int(text);
-        if (!out.timestamp_ms)
-          return report(
-              out, line_,
-              {"bad_timestamp", json_quote(text.substr(0, 40)) + " is not a time in milliseconds", column});
-      }
+      if (!(openmetrics ? in.seconds(out.timestamp_ms) : in.milliseconds(out.timestamp_ms)))
+        return report(out, line_, *in.fault());
     }
   }
   if (at_exemplar()) {
     in.skip(4);
-    std::vector<model::Label> labels;
-    double number = 0;
-    if (!in.label_list(labels, nullptr) || !in.gap("the exemplar's value") ||
-        !in.number(number, "exemplar value"))
+    ExpositionExemplar& exemplar = out.exemplar.emplace();
+    if (!in.label_list(exemplar.labels, nullptr) || !in.gap("the exemplar's value") ||
+        !in.number(exemplar.value, "exemplar value"))
       return report(out, line_, *in.fault());
-    if (!in.done() && (!in.gap("the exemplar's time") || !in.number(number, "exemplar time")))
+    if (!in.done() && (!in.gap("the exemplar's time") || !in.seconds(exemplar.timestamp_ms)))
       return report(out, line_, *in.fault());
-    ++exemplars_;
   }
   in.skip_blanks();
   if (!in.done())

@@ -19,6 +19,12 @@ enum class ExpositionFormat { text, openmetrics };
 // 2 did.
 ExpositionFormat exposition_format(std::string_view content_type);
 
+struct ExpositionExemplar {
+  std::vector<model::Label> labels;
+  double value = 0;
+  std::optional<std::int64_t> timestamp_ms;
+};
+
 // One line's worth. Which members are set depends on what next() answered.
 struct ExpositionLine {
   std::size_t line = 0;  // 1-based
@@ -26,6 +32,7 @@ struct ExpositionLine {
   std::vector<model::Label> labels;
   double value = 0;
   std::optional<std::int64_t> timestamp_ms;
+  std::optional<ExpositionExemplar> exemplar;
   // metadata
   enum class About { type, help, unit } about = About::type;
   std::string metric;
@@ -48,9 +55,6 @@ class ExpositionParser {
   // next call goes on with the next line.
   Item next(ExpositionLine& out);
 
-  // Exemplars that were read and left out: the store has no place for them.
-  std::uint64_t exemplars() const { return exemplars_; }
-
  private:
   class LineReader;
   Item comment(std::string_view line, ExpositionLine& out);
@@ -60,7 +64,6 @@ class ExpositionParser {
   ExpositionFormat format_;
   std::size_t at_ = 0;
   std::size_t line_ = 0;
-  std::uint64_t exemplars_ = 0;
   bool eof_seen_ = false;
   bool ended_ = false;
 };

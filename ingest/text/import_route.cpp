@@ -1,6 +1,7 @@
 #include <unordered_map>
 
 #include "daemon/base/text.hpp"
+#include "ingest/exemplar.hpp"
 #include "ingest/limits.hpp"
 #include "ingest/text/exposition.hpp"
 #include "ingest/text/metadata.hpp"
@@ -66,7 +67,7 @@ class Importer {
           refusals_.add(line.line, line.column, line.reason, line.message);
           break;
         case ExpositionParser::Item::end:
-          return finish(parser.exemplars());
+          return finish();
       }
     }
   }
@@ -92,21 +93,25 @@ class Importer {
       refusals_.add(line.line, 1, over.reason, "line " + std::to_string(line.line) + ": " + over.message);
       return;
     }
+    if (line.exemplar) {
+      std::vector<Exemplar> exemplar;
+      exemplar.push_back({std::move(line.exemplar->labels), line.exemplar->value, line.exemplar->timestamp_ms.value_or(sample.t)});
+      add_exemplars(*labels, std::move(exemplar), "line " + std::to_string(line.line), budget_, decoded_.batch, exemplars_refused_);
+    }
     const auto [place, fresh] = index_.try_emplace(*labels, decoded_.batch.series.size());
     if (fresh) decoded_.batch.series.push_back({std::move(*labels), {}});
     decoded_.batch.series[place->second].samples.push_back(sample);
   }
-  Decoded finish(std::uint64_t exemplars) {
+  Decoded finish() {
     decoded_.batch.metadata = metadata_.take();
     decoded_.rejections = refusals_.by_reason();
-    // Exemplars are counted as refused but are no reason for a 400: nothing the sender could change.
-    if (exemplars != 0)
-      decoded_.rejections.push_back({"unsupported_exemplar", "exemplars are not stored", exemplars});
+    for (Rejection& r : exemplars_refused_.take()) decoded_.rejections.push_back(std::move(r));
     return std::move(decoded_);
   }
 
   ImportOptions options_;
   Refusals& refusals_;
+  Rejections exemplars_refused_;  // no reason for a 400
   ExpositionMetadata metadata_;
   Decoded decoded_;
   Budget budget_;
@@ -137,8 +142,9 @@ http::Response import_exposition(Sink& sink, const Clock& clock, Limits limits,
   Refusals refusals("line");
   Decoded decoded = Importer(std::move(*options), refusals).run(*body, *format);
   const std::vector<Rejection> told = decoded.rejections;
-  const auto receipt = sink.accept("text", std::move(decoded));
+  auto receipt = sink.accept("text", std::move(decoded));
   if (!receipt) return http::Response::error(receipt.error());
+  std::erase_if(receipt->rejections, is_of_exemplar);
   refusals.add_from_sink(*receipt, told);
   return import_answer(refusals, receipt->samples);
 }

@@ -138,6 +138,8 @@ inline constexpr int height_max = 2 * depth_max;
 
 // Parses and type-checks. Fails: invalid_input, "1:7: parse error: ..." in upstream's wording.
 Result<ExprPtr> parse(std::string_view text);
+// Every selector of the tree, in the order of the text; valid as long as the tree.
+std::vector<const Selector*> selectors_of(const Expr& expr);
 // One vector selector alone, as in match[].
 Result<model::Matchers> parse_selector(std::string_view text);
 // The canonical text of an expression.

@@ -1,9 +1,12 @@
 list(APPEND QUERY_SOURCES
+  api/exemplars.cpp
   api/federate.cpp
+  api/parse_query.cpp
   api/prometheus_json.cpp
   api/prometheus_parameters.cpp
   api/prometheus_routes.cpp
   api/remote_read.cpp
+  api/tsdb_status.cpp
   api/xor_chunk.cpp
   promql/aggregation.cpp
   promql/binary.cpp
@@ -22,4 +25,5 @@ list(APPEND QUERY_SOURCES
   promql/prepare.cpp
   promql/printer.cpp
   promql/range_functions.cpp
+  promql/selectors.cpp
   promql/summaries.cpp)

@@ -117,13 +117,13 @@ Result<BlockView> BlockView::open(std::string_view bytes, Verify verify) {
   BlockView view;
   view.verify_ = verify;
   ByteReader header(checked.substr(frame_bytes));
-  const std::uint8_t kind = header.u8();
-  view.kind_ = static_cast<EventKind>(kind);
+  const std::optional<EventKind> kind = model::event_kind_of(header.u8());
   view.rows_ = header.varint();
   view.min_time_ = header.zigzag();
   view.max_time_ = static_cast<std::int64_t>(static_cast<std::uint64_t>(view.min_time_) + header.varint());
   Result<Labels> stream = Labels::decode(header.sized());
-  if (!header.ok() || !stream || kind < 1 || kind > 3) return corrupt("damaged header");
+  if (!header.ok() || !stream || !kind) return corrupt("damaged header");
+  view.kind_ = *kind;
   view.stream_ = std::move(*stream);
   if (view.rows_ == 0 || view.rows_ > block_rows_max) return corrupt("impossible number of rows");
 

@@ -72,7 +72,7 @@ std::vector<IdTable::Row> IdTable::find(IdKind kind, std::string_view id) const 
 
 Head::Numbered Head::stream_of(EventKind kind, const model::Labels& labels) {
   const auto slot = static_cast<std::size_t>(kind);
-  PLUMBLINE_CHECK(slot < kind_slots, "a row has one of the three kinds");
+  PLUMBLINE_CHECK(slot < kind_slots, "a row has one of the known kinds");
   {
     ReadLock lock(streams_mutex_);
     const auto found = by_labels_[slot].find(labels);
@@ -94,10 +94,10 @@ void Head::append(const std::vector<model::StreamRows>& events, const std::vecto
     if (e.rows.empty()) continue;
     const Numbered stream = stream_of(e.kind, e.stream);
     ids.clear();
-    std::size_t grown = stream.stream->append(e.rows, ids);
-    for (const AddedId& id : ids) grown += ids_.add(id, stream.number);
-    bytes_.fetch_add(grown, std::memory_order_relaxed);
-    rows_.fetch_add(e.rows.size(), std::memory_order_relaxed);
+    StreamHead::Grown grown = stream.stream->append(e.rows, ids);
+    for (const AddedId& id : ids) grown.bytes += ids_.add(id, stream.number);
+    bytes_.fetch_add(grown.bytes, std::memory_order_relaxed);
+    rows_.fetch_add(grown.rows, std::memory_order_relaxed);
   }
   if (labels.empty()) return;
   Lock lock(labels_mutex_);

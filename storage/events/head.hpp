@@ -78,7 +78,7 @@ class Head {
     std::uint32_t number = 0;
     StreamHead* stream = nullptr;
   };
-  static constexpr std::size_t kind_slots = 4;  // EventKind begins at 1
+  static constexpr std::size_t kind_slots = 5;  // EventKind begins at 1
   using Streams = std::unordered_map<model::Labels, Numbered, model::LabelsHash>;
   Numbered stream_of(EventKind kind, const model::Labels& labels) PLUMBLINE_EXCLUDES(streams_mutex_);
 

@@ -14,11 +14,6 @@ constexpr std::size_t id_bytes_max = 128;
 
 std::uint16_t vshard_of(std::uint64_t hash) { return static_cast<std::uint16_t>(hash % kv::vshards); }
 
-std::optional<EventKind> kind_of(std::uint8_t byte) {
-  if (byte < 1 || byte > 3) return std::nullopt;
-  return static_cast<EventKind>(byte);
-}
-
 std::string day_key(std::uint16_t vshard, std::uint8_t kind, Day day) {
   ByteWriter out;
   out.raw(kv::key_prefix(vshard));
@@ -47,7 +42,7 @@ std::string BlockKey::encode() const {
 std::optional<BlockKey> BlockKey::decode(std::string_view key) {
   ByteReader in(key);
   in.raw(kv::key_prefix_bytes);
-  const auto kind = kind_of(in.u8());
+  const auto kind = model::event_kind_of(in.u8());
   BlockKey out;
   out.day = in.be32();
   out.stream = in.be64();
@@ -71,7 +66,7 @@ std::optional<DirectoryKey> DirectoryKey::decode(std::string_view key) {
   ByteReader in(key);
   in.raw(kv::key_prefix_bytes);
   const std::uint8_t byte = in.u8();
-  const auto kind = kind_of(byte & static_cast<std::uint8_t>(~directory_bit));
+  const auto kind = model::event_kind_of(byte & static_cast<std::uint8_t>(~directory_bit));
   DirectoryKey out;
   out.day = in.be32();
   out.stream = in.be64();
@@ -137,7 +132,7 @@ std::optional<BlockKey> block_of_id_key(std::string_view key) {
   ByteReader in(key.substr(key.size() - id_suffix_bytes));
   BlockKey out;
   out.day = in.be32();
-  const auto kind = kind_of(in.u8());
+  const auto kind = model::event_kind_of(in.u8());
   out.stream = in.be64();
   out.min_time = in.be_i64();
   out.seal = in.be64();

@@ -11,7 +11,6 @@ namespace {
 
 // Removals are written in pieces of this many keys: a day may have a hundred million ids.
 constexpr std::size_t piece = 10'000;
-constexpr EventKind kinds[] = {EventKind::log, EventKind::span, EventKind::inference};
 
 class Remover {
  public:
@@ -79,7 +78,7 @@ Result<DropCounts> drop_days_before(kv::Kv& kv, Day keep_from) {
   bool damaged = false;
   for (std::uint32_t v = 0; v < kv::vshards; ++v) {
     const auto vshard = static_cast<std::uint16_t>(v);
-    for (const EventKind kind : kinds) {
+    for (const EventKind kind : model::event_kinds) {
       const std::string from = block_day_key(vshard, kind, 0);
       const std::string to = block_day_key(vshard, kind, keep_from);
       // One block at a time: the visitor must not hold more than one block's ids, and the next seek is cheap.

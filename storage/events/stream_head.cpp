@@ -18,7 +18,7 @@ constexpr std::size_t chunk_max = 64 << 10;
 // What a name costs in the two tables, on top of its text.
 constexpr std::size_t name_overhead = 2 * sizeof(std::string) + 48;
 
-ByteReader fields_of(const char* at) {
+std::string_view row_bytes(const char* at) {
   // The longest size is a varint of ten bytes; the reader stops at its end, wherever the chunk ends.
   std::uint64_t size = 0;
   int shift = 0;
@@ -27,8 +27,10 @@ ByteReader fields_of(const char* at) {
     size |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
     if (byte < 0x80) break;
   }
-  return ByteReader(std::string_view(at + 1, size));
+  return {at + 1, size};
 }
+
+ByteReader fields_of(const char* at) { return ByteReader(row_bytes(at)); }
 
 }  // namespace
 
@@ -125,15 +127,27 @@ const char* StreamHead::store(std::string_view bytes) {
   return at;
 }
 
-std::size_t StreamHead::append(std::span<const model::Row> rows, std::vector<AddedId>& ids) {
+bool StreamHead::repeats(std::int64_t time_ns, std::string_view row) const {
+  // A native histogram brings ten at a time, as clients are told to keep.
+  constexpr std::size_t looked_back = 16;
+  for (std::size_t i = rows_.size(); i > 0 && i + looked_back > rows_.size(); --i)
+    if (rows_[i - 1].time_ns == time_ns && row_bytes(rows_[i - 1].at) == row) return true;
+  return false;
+}
+
+StreamHead::Grown StreamHead::append(std::span<const model::Row> rows, std::vector<AddedId>& ids) {
   Lock lock(mutex_);
   const std::size_t before = bytes_ + rows_.capacity() * sizeof(RowRef);
+  const std::size_t rows_before = rows_.size();
   for (const model::Row& row : rows) {
     ByteWriter fields;
     for (std::size_t i = 0; i < row.fields.size(); ++i) {
       const model::Field& f = row.fields[i];
       fields.varint(number_of(f.name, i));
       put_value(fields, f.value);
+    }
+    if (kind_ == EventKind::exemplar && repeats(row.time_ns, fields.str())) continue;
+    for (const model::Field& f : row.fields) {
       const auto* text = std::get_if<std::string>(&f.value);
       if (text == nullptr || text->empty()) continue;
       if (const auto kind = id_kind_of(f.name))
@@ -143,7 +157,7 @@ std::size_t StreamHead::append(std::span<const model::Row> rows, std::vector<Add
     bytes.sized(fields.str());
     rows_.push_back({row.time_ns, store(bytes.str())});
   }
-  return bytes_ + rows_.capacity() * sizeof(RowRef) - before;
+  return {bytes_ + rows_.capacity() * sizeof(RowRef) - before, rows_.size() - rows_before};
 }
 
 RowsView StreamHead::rows_in(model::TimeRange range) const {

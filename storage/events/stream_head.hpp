@@ -52,8 +52,13 @@ class StreamHead {
   EventKind kind() const { return kind_; }
   const model::Labels& labels() const { return labels_; }
 
-  // Returns by how many bytes the head grew; adds the ids of the rows to `ids`.
-  std::size_t append(std::span<const model::Row> rows, std::vector<AddedId>& ids) PLUMBLINE_EXCLUDES(mutex_);
+  struct Grown {
+    std::size_t bytes = 0;
+    std::size_t rows = 0;
+  };
+  // Adds the ids of the rows to `ids`. An exemplar that equals one of the last few is left out: senders and scraped targets
+  // repeat theirs until a new one comes.
+  Grown append(std::span<const model::Row> rows, std::vector<AddedId>& ids) PLUMBLINE_EXCLUDES(mutex_);
   RowsView rows_in(model::TimeRange range) const PLUMBLINE_EXCLUDES(mutex_);
   // Those of the numbered rows that are in range and whose field `field` is the string `value`.
   RowsView rows_with(std::span<const std::uint32_t> numbers, std::string_view field, std::string_view value,
@@ -67,6 +72,7 @@ class StreamHead {
   };
   std::uint32_t number_of(std::string_view name, std::size_t position) PLUMBLINE_REQUIRES(mutex_);
   const char* store(std::string_view bytes) PLUMBLINE_REQUIRES(mutex_);
+  bool repeats(std::int64_t time_ns, std::string_view row) const PLUMBLINE_REQUIRES(mutex_);
 
   const EventKind kind_;
   const model::Labels labels_;

@@ -1,8 +1,9 @@
-// Events (rows): log lines, spans and inference records. A row has a time in Unix nanoseconds and typed fields; it belongs
+// Events (rows): log lines, spans, inference records and exemplars. A row has a time in Unix nanoseconds and typed fields; it belongs
 // to a stream, the label set that rows share. Which fields a kind uses is fixed here, for writers and readers alike.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -11,7 +12,14 @@
 
 namespace plumbline::model {
 
-enum class EventKind : std::uint8_t { log = 1, span = 2, inference = 3 };
+enum class EventKind : std::uint8_t { log = 1, span = 2, inference = 3, exemplar = 4 };
+inline constexpr EventKind event_kinds[] = {EventKind::log, EventKind::span, EventKind::inference, EventKind::exemplar};
+// Of a byte from disk.
+constexpr std::optional<EventKind> event_kind_of(std::uint8_t byte) {
+  for (const EventKind kind : event_kinds)
+    if (static_cast<std::uint8_t>(kind) == byte) return kind;
+  return std::nullopt;
+}
 
 using List = std::vector<double>;
 // monostate is null.
@@ -78,6 +86,10 @@ inline constexpr std::string_view label = "label";                  // f64, bool
 inline constexpr std::string_view segment_prefix = "segment.";      // string, f64 or bool
 inline constexpr std::string_view latency_ms = "latency_ms";        // f64
 inline constexpr std::string_view status = "status";                // string
+// Exemplars: a value of a series that somebody can look into. Stream labels: the series', __name__ included. A label of the
+// exemplar is exemplar.<name> (string), but trace_id and span_id, which stand as themselves and are found by id.
+inline constexpr std::string_view exemplar_value = "value";         // f64
+inline constexpr std::string_view exemplar_prefix = "exemplar.";
 }  // namespace field
 
 }  // namespace plumbline::model

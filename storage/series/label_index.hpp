@@ -16,6 +16,7 @@
 #include <roaring/roaring.hh>
 
 #include "daemon/base/mutex.hpp"
+#include "storage/model/cardinality.hpp"
 #include "storage/model/matcher.hpp"
 #include "storage/series/alias_table.hpp"
 #include "storage/series/form_hash.hpp"
@@ -60,19 +61,6 @@ class LabelIndex {
     const model::Labels* labels = nullptr;
     std::string_view raw;  // empty: only the canonical form is known
   };
-  struct Count {
-    std::string name;  // a metric, a label name, or name=value
-    std::uint64_t count = 0;
-    bool operator==(const Count&) const = default;
-  };
-  // The N largest of each, largest first, by name where equal.
-  struct Offenders {
-    std::vector<Count> series_by_metric;
-    std::vector<Count> values_by_label;
-    std::vector<Count> series_by_pair;
-    std::vector<Count> bytes_by_label;  // strings, records and postings of the label's values; approximate
-  };
-
   LabelIndex();
 
   Finder finder() const PLUMBLINE_EXCLUDES(mutex_);
@@ -105,7 +93,7 @@ class LabelIndex {
   std::vector<std::string> label_values(std::string_view name, const Roaring& ids) const PLUMBLINE_EXCLUDES(mutex_);
 
   std::uint32_t series_of_metric(std::string_view metric) const PLUMBLINE_EXCLUDES(mutex_);  // a look-up, no scan
-  Offenders offenders(std::size_t n) const PLUMBLINE_EXCLUDES(mutex_);
+  model::Cardinality cardinality(std::size_t n) const PLUMBLINE_EXCLUDES(mutex_);
   std::size_t memory_bytes() const PLUMBLINE_EXCLUDES(mutex_);  // what was allocated; walks the postings
 
   static constexpr std::uint32_t forms_more_max = 3;

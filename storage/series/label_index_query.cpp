@@ -54,17 +54,17 @@ class Largest {
     std::pop_heap(kept_.begin(), kept_.end(), before);
     kept_.pop_back();
   }
-  std::vector<LabelIndex::Count> take() {
+  std::vector<model::Count> take() {
     std::sort(kept_.begin(), kept_.end(), before);
     return std::move(kept_);
   }
 
  private:
-  static bool before(const LabelIndex::Count& a, const LabelIndex::Count& b) {
+  static bool before(const model::Count& a, const model::Count& b) {
     return a.count != b.count ? a.count > b.count : a.name < b.name;
   }
   std::size_t n_;
-  std::vector<LabelIndex::Count> kept_;  // a heap, the smallest in front
+  std::vector<model::Count> kept_;  // a heap, the smallest in front
 };
 
 // Visits pairs of a name and collects the series of those whose value passes.
@@ -92,8 +92,9 @@ std::vector<std::uint32_t> values_on(const LabelPairs& pairs, std::uint32_t name
   return out;
 }
 
-LabelIndex::Offenders offenders_of(const LabelPairs& pairs, std::size_t n) {
+model::Cardinality cardinality_of(const LabelPairs& pairs, std::size_t n) {
   Largest metrics(n), values(n), series(n), memory(n);
+  std::uint64_t label_pairs = 0;
   pairs.each_name([&](std::uint32_t name, std::string_view text) {
     const bool metric = text == model::metric_name_label;
     std::uint64_t bytes = text.size();
@@ -105,10 +106,11 @@ LabelIndex::Offenders offenders_of(const LabelPairs& pairs, std::size_t n) {
       if (metric && metrics.wants(count)) metrics.offer(std::string(value), count);
       if (series.wants(count)) series.offer(std::string(text) + "=" + std::string(value), count);
     });
+    label_pairs += pairs.value_count(name);
     if (values.wants(pairs.value_count(name))) values.offer(std::string(text), pairs.value_count(name));
     if (memory.wants(bytes)) memory.offer(std::string(text), bytes);
   });
-  return {metrics.take(), values.take(), series.take(), memory.take()};
+  return {label_pairs, metrics.take(), values.take(), series.take(), memory.take()};
 }
 
 }  // namespace
@@ -228,10 +230,10 @@ std::vector<std::string> LabelIndex::label_values(std::string_view name_text, co
   return out;
 }
 
-LabelIndex::Offenders LabelIndex::offenders(std::size_t n) const {
+model::Cardinality LabelIndex::cardinality(std::size_t n) const {
   pass_gate();
   ReadLock lock(mutex_);
-  return offenders_of(pairs_, n);
+  return cardinality_of(pairs_, n);
 }
 
 }  // namespace plumbline::storage::series

@@ -224,6 +224,10 @@ def python_prometheus_client(c):
         assert c.daemon.value(f'py_seconds_bucket{{via="{via}",le="0.5"}}') == 1
         assert c.daemon.value(f'py_seconds_sum{{via="{via}"}}') == 3.25
         assert c.daemon.query(f'py_build_info{{via="{via}"}}')[0]["metric"]["version"] == 'x"y'
+    exemplars = c.daemon.get("/api/v1/query_exemplars", query="rate(py_seconds_bucket[1m])")["data"]
+    assert len(exemplars) == 1, exemplars
+    assert exemplars[0]["seriesLabels"] == {"__name__": "py_seconds_bucket", "le": "0.5", "via": "openmetrics"}, exemplars
+    assert [(e["labels"], e["value"]) for e in exemplars[0]["exemplars"]] == [({"trace_id": "abc"}, "0.25")], exemplars
 
 
 @case
@@ -277,9 +281,16 @@ scrape_configs:
 
 @case
 def prometheus_remote_write_and_scrape(c):
-    """Prometheus scrapes node_exporter and Plumbline and remote-writes both here: every sample must come back the same."""
+    """Prometheus scrapes node_exporter, Plumbline and a program with exemplars, and remote-writes all of it here: every sample and
+    exemplar must come back the same."""
+    import prometheus_client
     port, folder = free_port(), c.folder / "prometheus"
     folder.mkdir()
+    registry, traced_port = prometheus_client.CollectorRegistry(), free_port()
+    traced = prometheus_client.Histogram("rw_seconds", "latency", registry=registry, buckets=(0.5, 1))
+    for value, trace in ((0.25, "aa"), (0.75, "bb"), (7, "cc")):
+        traced.observe(value, {"trace_id": trace})
+    prometheus_client.start_http_server(traced_port, "127.0.0.1", registry)  # ends with this process: its thread is a daemon's
     daemon = c.daemon.http.removeprefix("http://")
     (folder / "prometheus.yml").write_text(f"""
 global: {{ scrape_interval: 1s, external_labels: {{ origin: prometheus }} }}
@@ -288,13 +299,16 @@ scrape_configs:
     static_configs: [{{ targets: ["127.0.0.1:{c.node_port}"] }}]
   - job_name: rw-plumbline
     static_configs: [{{ targets: ["{daemon}"] }}]
+  - job_name: rw-traced
+    static_configs: [{{ targets: ["127.0.0.1:{traced_port}"] }}]
 remote_write:
   - url: http://{daemon}/api/v1/write
+    send_exemplars: true
     queue_config: {{ batch_send_deadline: 1s }}
     metadata_config: {{ send_interval: 1s }}
 """)
     prometheus = Process([peer("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-                          f"--web.listen-address=127.0.0.1:{port}"], folder / "log")
+                          f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"], folder / "log")
     try:
         d = c.daemon
         wait_for("Plumbline is up for Prometheus", lambda: d.query('up{origin="prometheus",job="rw-plumbline"} == 1'), 90)
@@ -316,6 +330,14 @@ remote_write:
                 compared += len(values)
             assert set(ours) == set(theirs), set(ours) ^ set(theirs)
         print(f"   {compared} samples compared with Prometheus' own, all the same")
+        exemplars = "query=rw_seconds_bucket&start=" + str(at - 3600) + "&end=" + str(at + 60)
+        _, _, body = call("GET", f"http://127.0.0.1:{port}/api/v1/query_exemplars?{exemplars}")
+        theirs = json.loads(body)["data"]
+        ours = json.loads(call("GET", f"{d.http}/api/v1/query_exemplars?{exemplars}")[2])["data"]
+        for series in ours:
+            assert series["seriesLabels"].pop("origin") == "prometheus", series
+        by_series = lambda found: sorted(found, key=lambda s: s["seriesLabels"]["le"])
+        assert len(theirs) == 3 and by_series(ours) == by_series(theirs), (ours, theirs)
         assert d.get("/api/v1/metadata", metric="node_load1")["data"]["node_load1"][0]["type"] == "gauge"
     finally:
         prometheus.stop()

@@ -112,6 +112,42 @@ TEST_CASE_METHOD(Door, "explicit histograms become buckets, sum and count") {
   CHECK(all.at("latency_seconds_count{" + identity + "}") == 10);
 }
 
+TEST_CASE_METHOD(Door, "exemplars go to the bucket that counts their value, with the ids of their span") {
+  auto& histogram = *metric("latency", "s").mutable_histogram();
+  histogram.set_aggregation_temporality(pbm::AGGREGATION_TEMPORALITY_CUMULATIVE);
+  auto& point = *histogram.add_data_points();
+  point.set_time_unix_nano(now());
+  point.set_count(3);
+  for (double b : {0.1, 1.0}) point.add_explicit_bounds(b);
+  for (int c : {1, 1, 1}) point.add_bucket_counts(static_cast<std::uint64_t>(c));
+  const auto add = [&](double value, std::string attribute_value) {
+    auto& e = *point.add_exemplars();
+    e.set_time_unix_nano(now());
+    e.set_as_double(value);
+    e.set_trace_id(std::string(16, '\x1f'));
+    e.set_span_id(std::string(8, '\x02'));
+    auto& kv = *e.add_filtered_attributes();
+    kv.set_key("http.target");
+    kv.mutable_value()->set_string_value(std::move(attribute_value));
+  };
+  add(7, "/x");
+  add(1, std::string(500, 'y'));  // goes without the attribute: the ids lead to the span, which has it
+  add(std::nan(""), "/z");
+  REQUIRE(post("/v1/metrics", request.SerializeAsString()).body == "");
+  std::map<std::string, std::vector<Event>> by_series;
+  for (Event& e : events(model::EventKind::exemplar)) by_series[e.stream].push_back(e);
+  REQUIRE(by_series.size() == 2);
+  const auto& one = by_series.at("latency_seconds_bucket{" + identity + ", le=\"1\"}");
+  REQUIRE(one.size() == 1);
+  CHECK(one[0].number("value") == 1);
+  CHECK(one[0].text("trace_id") == "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f");
+  CHECK(one[0].text("span_id") == "0202020202020202");
+  CHECK(one[0].text("exemplar.http_target") == "(absent)");
+  const auto& rest = by_series.at("latency_seconds_bucket{" + identity + ", le=\"+Inf\"}");
+  REQUIRE(rest.size() == 2);
+  CHECK(rest[0].text("exemplar.http_target") == "/x");
+}
+
 TEST_CASE_METHOD(Door, "summaries become quantiles; no recorded value becomes a stale marker") {
   auto& summary = *metric("rpc").mutable_summary()->add_data_points();
   summary.set_time_unix_nano(now());

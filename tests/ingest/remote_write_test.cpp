@@ -5,6 +5,7 @@
 #include "daemon/base/compression.hpp"
 #include "ingest/remote_write.hpp"
 #include "prometheus/remote_write.pb.h"
+#include "tests/ingest/exemplars.hpp"
 #include "tests/ingest/mutation.hpp"
 #include "tests/support/support.hpp"
 
@@ -111,17 +112,39 @@ TEST_CASE_METHOD(Fixture, "a bad series is named and the others are stored") {
     CHECK(metrics.find(std::string("reason=\"") + reason + "\"} 1") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Fixture, "native histograms are refused by name, exemplars counted without failing the request") {
+TEST_CASE_METHOD(Fixture, "native histograms are refused by name") {
   prometheus::WriteRequest request;
-  good(request, "a", 1).add_exemplars()->set_value(3);
-  CHECK(post(request).status == 204);
-  CHECK(registry.render().find("reason=\"unsupported_exemplar\"} 1") != std::string::npos);
   auto& histogram = good(request, "h", 1);
   histogram.clear_samples();
   histogram.add_histograms()->set_sum(2);
   const http::Response response = post(request);
   CHECK(response.status == 400);
   CHECK(response.body.find("native histograms are not supported yet") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "exemplars are rows of their series; a bad one fails neither its sample nor the request") {
+  prometheus::WriteRequest request;
+  auto& series = good(request, "a", 1);
+  auto& exemplar = *series.add_exemplars();
+  exemplar.set_value(0.25);
+  exemplar.set_timestamp(clock.now_ms() - 5);
+  for (const auto& [name, value] : {std::pair{"trace_id", "4bf9"}, {"user", "7"}}) {
+    exemplar.add_labels()->set_name(name);
+    exemplar.mutable_labels(exemplar.labels_size() - 1)->set_value(value);
+  }
+  auto& bad = *series.add_exemplars();
+  bad.set_timestamp(clock.now_ms());
+  bad.add_labels()->set_name("trace_id");
+  bad.mutable_labels(0)->set_value(std::string(121, 'x'));
+  CHECK(post(request).status == 204);
+  CHECK(stored().size() == 1);
+  CHECK(registry.render().find("reason=\"exemplar_too_long\"} 1") != std::string::npos);
+  const auto found = test::exemplars(store);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].first == "a{job=\"api\"}");
+  CHECK(found[0].second.time_ns == (clock.now_ms() - 5) * 1'000'000);
+  CHECK(found[0].second.fields == std::vector<model::Field>{
+                                      {"value", 0.25}, {"trace_id", std::string("4bf9")}, {"exemplar.user", std::string("7")}});
 }
 
 TEST_CASE_METHOD(Fixture, "content types and encodings that are not remote write get 415") {

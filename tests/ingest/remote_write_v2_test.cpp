@@ -7,6 +7,7 @@
 #include "ingest/remote_write.hpp"
 #include "prometheus/remote_write.pb.h"
 #include "prometheus/remote_write_v2.pb.h"
+#include "tests/ingest/exemplars.hpp"
 #include "tests/ingest/mutation.hpp"
 #include "tests/support/support.hpp"
 
@@ -81,10 +82,10 @@ std::string header(const http::Response& response, std::string_view name) {
   return "absent";
 }
 
-void check_written(const http::Response& response, std::string_view samples) {
+void check_written(const http::Response& response, std::string_view samples, std::string_view exemplars = "0") {
   CHECK(header(response, "X-Prometheus-Remote-Write-Samples-Written") == samples);
   CHECK(header(response, "X-Prometheus-Remote-Write-Histograms-Written") == "0");
-  CHECK(header(response, "X-Prometheus-Remote-Write-Exemplars-Written") == "0");
+  CHECK(header(response, "X-Prometheus-Remote-Write-Exemplars-Written") == exemplars);
 }
 
 }  // namespace
@@ -149,19 +150,35 @@ TEST_CASE_METHOD(Fixture, "a series of 2.0 with bad references is named and the 
   CHECK(registry.render().find("reason=\"bad_symbol\"} 3") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Fixture, "2.0 refuses native histograms by name and counts exemplars") {
+TEST_CASE_METHOD(Fixture, "2.0 refuses native histograms by name") {
   Request request;
-  auto& exemplar = *good(request, "a", 1).add_exemplars();
-  exemplar.set_value(3);
-  http::Response response = post(request);
-  CHECK(response.status == 204);
-  check_written(response, "1");
-  CHECK(registry.render().find("reason=\"unsupported_exemplar\"} 1") != std::string::npos);
+  good(request, "a", 1);
+  http::Response response;
   request.series({{"__name__", "h"}}).add_histograms()->set_sum(2);
   response = post(request);
   CHECK(response.status == 400);
   check_written(response, "1");
   CHECK(response.body.find("timeseries 1 h: native histograms are not supported yet") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "2.0 stores exemplars, and refuses those whose symbols are not there without failing the request") {
+  Request request;
+  auto& series = good(request, "a", 1);
+  auto& exemplar = *series.add_exemplars();
+  exemplar.set_value(3);
+  exemplar.set_timestamp(clock.now_ms());
+  exemplar.add_labels_refs(request.ref("trace_id"));
+  exemplar.add_labels_refs(request.ref("4bf9"));
+  auto& lost = *series.add_exemplars();
+  lost.add_labels_refs(7000);
+  lost.add_labels_refs(7001);
+  const http::Response response = post(request);
+  CHECK(response.status == 204);
+  check_written(response, "1", "1");
+  CHECK(registry.render().find("reason=\"exemplar_bad_symbol\"} 1") != std::string::npos);
+  const auto found = test::exemplars(store);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].second.fields == std::vector<model::Field>{{"value", 3.0}, {"trace_id", std::string("4bf9")}});
 }
 
 TEST_CASE_METHOD(Fixture, "a table of symbols that does not start empty fails the request") {

@@ -8,6 +8,7 @@
 #include "ingest/scrape/scrape_loop.hpp"
 #include "ingest/scrape/scrape_request.hpp"
 #include "ingest/scrape/target_routes.hpp"
+#include "tests/ingest/exemplars.hpp"
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
@@ -280,6 +281,26 @@ TEST_CASE("a series that vanishes gets a stale marker, once", "[scrape]") {
   CHECK(stored.at("b") == Values{"1", "stale"});
   // a sample with its own timestamp ends without a marker
   CHECK(stored.at("t") == Values{"1"});
+}
+
+TEST_CASE("a scraped exemplar is stored once, however often the target repeats it", "[scrape]") {
+  Rig rig;
+  REQUIRE(rig.loop.set_jobs({job_of("j", {"host:1"})}));
+  const auto says = [&](const std::string& id) {
+    rig.client.says("a_total 1 # {trace_id=\"" + id + "\"} 0.5\nb_total 1\n# EOF\n", "application/openmetrics-text; version=1.0.0");
+  };
+  says("x");
+  rig.pass(15);
+  const std::int64_t first = rig.clock.now_ms();
+  rig.pass(15);
+  says("y");
+  rig.pass(15);
+  const auto found = test::exemplars(rig.store);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].first == R"(a_total{instance="host:1", job="j"})");
+  CHECK(found[0].second.time_ns <= first * 1'000'000);
+  CHECK(found[0].second.fields == std::vector<model::Field>{{"value", 0.5}, {"trace_id", std::string("x")}});
+  CHECK(found[1].second.fields.back().value == model::Value(std::string("y")));
 }
 
 TEST_CASE("a failing target goes down and its series stale", "[scrape]") {

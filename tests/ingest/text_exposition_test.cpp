@@ -16,7 +16,6 @@ constexpr auto openmetrics = ExpositionFormat::openmetrics;
 
 struct Read {
   std::vector<ExpositionLine> samples, metadata, errors;
-  std::uint64_t exemplars = 0;
 };
 
 Read read(std::string_view body, ExpositionFormat format) {
@@ -35,7 +34,6 @@ Read read(std::string_view body, ExpositionFormat format) {
         out.errors.push_back(line);
         break;
       case Item::end:
-        out.exemplars = parser.exemplars();
         return out;
     }
   }
@@ -201,13 +199,19 @@ TEST_CASE("bad OpenMetrics", "[exposition][openmetrics]") {
   CHECK(r.errors[0].reason == c.reason);
 }
 
-TEST_CASE("exemplars are read and counted", "[exposition][openmetrics]") {
+TEST_CASE("exemplars are read", "[exposition][openmetrics]") {
   const Read r =
       read("a_total 1 # {trace_id=\"abc\"} 0.5 1700000000.1\na_bucket{le=\"1\"} 2 17 # {} 1\n# EOF\n",
            openmetrics);
   CHECK(r.errors.empty());
-  CHECK(r.exemplars == 2);
   REQUIRE(r.samples.size() == 2);
+  REQUIRE(r.samples[0].exemplar);
+  CHECK(r.samples[0].exemplar->labels == std::vector<model::Label>{{"trace_id", "abc"}});
+  CHECK(r.samples[0].exemplar->value == 0.5);
+  CHECK(r.samples[0].exemplar->timestamp_ms == 1700000000100);
+  REQUIRE(r.samples[1].exemplar);
+  CHECK(r.samples[1].exemplar->labels.empty());
+  CHECK_FALSE(r.samples[1].exemplar->timestamp_ms);
   CHECK_FALSE(r.samples[0].timestamp_ms);
   CHECK(r.samples[1].timestamp_ms == 17000);
 }

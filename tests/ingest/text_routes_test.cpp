@@ -3,6 +3,7 @@
 
 #include "daemon/base/compression.hpp"
 #include "ingest/text/routes.hpp"
+#include "tests/ingest/exemplars.hpp"
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
@@ -78,6 +79,16 @@ TEST_CASE("import stores an exposition", "[import]") {
                   "application/openmetrics-text; version=1.0.0")
             .status == 204);
   CHECK(doors.samples("o_total") == std::vector<model::Sample>{{1700000000500, 1}});
+  const auto exemplars = test::exemplars(doors.store);
+  REQUIRE(exemplars.size() == 1);  // at its sample's time, as it has none of its own
+  CHECK(exemplars[0].first == "o_total");
+  CHECK(exemplars[0].second.time_ns == 1'700'000'000'500'000'000);
+  CHECK(doors
+            .post("/api/v1/import/prometheus", "p_total 1 # {trace_id=\"" + std::string(121, 'x') + "\"} 1\n# EOF\n",
+                  "application/openmetrics-text; version=1.0.0")
+            .status == 204);
+  CHECK(doors.samples("p_total").size() == 1);
+  CHECK(doors.registry.render().find("reason=\"exemplar_too_long\"} 1") != std::string::npos);
 }
 
 TEST_CASE("import names bad lines and keeps the good ones", "[import]") {

@@ -303,14 +303,14 @@ TEST_CASE("who takes the most is told", "[index]") {
     add(index, Labels::of({{"__name__", i < 40 ? "big" : i < 55 ? "middle" : "small"},
                            {"pod", "pod-with-a-long-name-" + std::to_string(i)},
                            {"job", i % 2 ? "x" : "y"}}));
-  const auto top = index.offenders(2);
-  CHECK(top.series_by_metric == std::vector<LabelIndex::Count>{{"big", 40}, {"middle", 15}});
-  CHECK(top.values_by_label == std::vector<LabelIndex::Count>{{"pod", 60}, {"__name__", 3}});
-  CHECK(top.series_by_pair == std::vector<LabelIndex::Count>{{"__name__=big", 40}, {"job=x", 30}});
+  const auto top = index.cardinality(2);
+  CHECK(top.series_by_metric == std::vector<model::Count>{{"big", 40}, {"middle", 15}});
+  CHECK(top.values_by_label == std::vector<model::Count>{{"pod", 60}, {"__name__", 3}});
+  CHECK(top.series_by_pair == std::vector<model::Count>{{"__name__=big", 40}, {"job=x", 30}});
   REQUIRE(top.bytes_by_label.size() == 2);
   CHECK(top.bytes_by_label[0].name == "pod");
-  CHECK(index.offenders(0).series_by_metric.empty());
-  CHECK(index.offenders(100).series_by_metric.size() == 3);
+  CHECK(index.cardinality(0).series_by_metric.empty());
+  CHECK(index.cardinality(100).series_by_metric.size() == 3);
   CHECK(index.series_of_metric("big") == 40);
   CHECK(index.series_of_metric("none") == 0);
   index.remove(index.resolve({Matcher::equal("__name__", "big"), Matcher::equal("job", "x")}));

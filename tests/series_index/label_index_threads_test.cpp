@@ -50,7 +50,7 @@ TEST_CASE("senders, queries, new series and removals at once", "[index][threads]
         index.label_values("uid", index.all());
         index.label_values("uid", found);
         index.label_names(found);
-        index.offenders(3);
+        index.cardinality(3);
         if (index.labels(ids[static_cast<std::size_t>(round % kept)]) != labels[static_cast<std::size_t>(round % kept)]) ++wrong;
       }
     });
