@@ -1,5 +1,8 @@
 #include "daemon/runtime/session.hpp"
 
+#include <memory>
+#include <tuple>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -16,14 +19,25 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 // Bodies of refused requests that are read away so that the connection can go on; longer ones cost the connection.
 constexpr std::uint64_t discard_bytes_max = 64u << 10;
+// "127.0.0.1:1234"; asked once, because it is a system call.
+std::string remote_of(const asio::ip::tcp::socket& socket, const asio::ip::address& peer) {
+  boost::system::error_code ignored;
+  const auto endpoint = socket.remote_endpoint(ignored);
+  return (peer.is_v6() ? "[" + peer.to_string() + "]" : peer.to_string()) + ":" + std::to_string(endpoint.port());
+}
+
 // After a refusal the client may still be sending: closing at once would reset the connection and take our answer with it.
 constexpr Millis linger_max{1000};
 constexpr std::size_t linger_bytes_max = 1u << 20;
+// Read without going back to the loop; then other sessions have their turn. A body of 32 MiB at memory speed takes 10 ms.
+constexpr std::size_t unwaited_bytes_max = 1u << 20;
 
 }  // namespace
 
 Session::Session(Core& core, asio::ip::tcp::socket socket, asio::ip::address peer)
-    : core_(core), socket_(std::move(socket)), peer_(std::move(peer)), answered_(core.io) {
+    : core_(core), socket_(std::move(socket)), peer_(std::move(peer)), remote_(remote_of(socket_, peer_)) {
+  boost::system::error_code ignored;  // of a socket that is gone already: the first read says so
+  socket_.non_blocking(true, ignored);
   enter(State::idle, core_.clock.steady() + core_.options.limits.header_timeout);
 }
 
@@ -63,13 +77,29 @@ Session::Step Session::stop_with(Refusal refusal) {
   return Step::refused;
 }
 
+asio::awaitable<Session::Moved> Session::read_some(asio::mutable_buffer space) {
+  if (unwaited_bytes_ < unwaited_bytes_max) {
+    boost::system::error_code error;
+    const std::size_t n = socket_.read_some(space, error);
+    if (error != asio::error::would_block) {
+      unwaited_bytes_ += n;
+      co_return Moved{error, n};
+    }
+  }
+  unwaited_bytes_ = 0;
+  const auto [error, n] = co_await socket_.async_read_some(space, as_result);
+  co_return Moved{error, n};
+}
+
 asio::awaitable<bool> Session::receive() {
   // A page for a head; more at a time once a body flows.
   const std::size_t piece = state_ == State::body ? 64u << 10 : 4u << 10;
   const std::size_t old = buffer_.size();
   buffer_.resize(old + piece);
   const auto space = asio::buffer(buffer_.data() + old, piece);
-  const auto [error, n] = co_await socket_.async_read_some(space, as_result);
+  // The head of the next request is hardly ever there yet: trying first would only cost a system call more.
+  if (state_ == State::idle) unwaited_bytes_ = unwaited_bytes_max;
+  const auto [error, n] = co_await read_some(space);
   buffer_.resize(old + n);
   co_return !error && n > 0 && !timed_out_;
 }
@@ -81,7 +111,7 @@ asio::awaitable<bool> Session::receive_body(std::size_t rest) {
   // Grown without zeroes: they would be overwritten at once, and a body is read at gigabytes a second.
   body_.resize_and_overwrite(old + piece, [](char*, std::size_t n) { return n; });
   const auto space = asio::buffer(body_.data() + old, piece);
-  const auto [error, n] = co_await socket_.async_read_some(space, as_result);
+  const auto [error, n] = co_await read_some(space);
   body_.resize(old + n);
   co_return !error && n > 0 && !timed_out_;
 }
@@ -92,7 +122,10 @@ asio::awaitable<bool> Session::send(std::string bytes) {
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     const auto rest = asio::buffer(bytes.data() + sent, bytes.size() - sent);
-    const auto [error, n] = co_await socket_.async_write_some(rest, as_result);
+    // Most answers fit into the socket's buffer at once.
+    boost::system::error_code error;
+    std::size_t n = socket_.write_some(rest, error);
+    if (error == asio::error::would_block) std::tie(error, n) = co_await socket_.async_write_some(rest, as_result);
     if (error || timed_out_) {
       if (timed_out_) core_.count_refusal("write_timeout");
       co_return false;
@@ -229,6 +262,23 @@ asio::awaitable<bool> Session::answer_unrouted(std::string allowed) {
   co_return sent && style.keep_alive;
 }
 
+// The coroutine goes on right where the worker's answer reaches the loop: a timer or a flag in between would cost one more
+// round of the loop, and each has a system call.
+asio::awaitable<Answer> Session::work(Task task) {
+  const auto start = [this](auto handler, Task started) {
+    auto resume = std::make_shared<decltype(handler)>(std::move(handler));
+    const auto resume_on_loop = [&io = core_.io, resume](Answer answer) {
+      asio::post(io, [resume, answer = std::move(answer)]() mutable { std::move (*resume)(std::move(answer)); });
+    };
+    started.done = resume_on_loop;
+    if (core_.lanes.submit(started)) return;
+    Answer queue_full;
+    queue_full.status = 0;
+    resume_on_loop(std::move(queue_full));
+  };
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(Answer)>(start, asio::use_awaitable, std::move(task));
+}
+
 asio::awaitable<bool> Session::answer_by(const http::Route* route, http::Request request) {
   Task task;
   task.style.keep_alive = head_.keep_alive && !last_;
@@ -237,29 +287,19 @@ asio::awaitable<bool> Session::answer_by(const http::Route* route, http::Request
   task.request = std::move(request);
   task.route = route;
   task.began = since_;
-  Core& core = core_;
-  task.done = [this, &core](Answer answer) {
-    asio::post(core.io, [this, answer = std::move(answer)]() mutable {
-      answer_ = std::move(answer);
-      answered_.expires_at(Steady::min());  // wakes the coroutine, whether it waits already or not
-    });
-  };
-  answered_.expires_at(Steady::max());
   enter(State::working, Steady::max());
   const AnswerStyle style = task.style;
-  if (core_.lanes.submit(task)) {
-    (void)co_await answered_.async_wait(as_result);
-  } else {
+  Answer answer = co_await work(std::move(task));
+  if (answer.status == 0) {
     core_.count_refusal("queue_full");
-    answer_.status = 503;
-    answer_.keep_alive = style.keep_alive;
-    answer_.bytes = serialise(refusal_response({503, "queue_full", "too many requests are waiting; try later"}), style,
-                              core_.clock.now_ns() / 1'000'000'000);
+    answer.status = 503;
+    answer.keep_alive = style.keep_alive;
+    answer.bytes = serialise(refusal_response({503, "queue_full", "too many requests are waiting; try later"}), style,
+                             core_.clock.now_ns() / 1'000'000'000);
   }
-  core_.count_request(route->pattern, answer_.status);
-  const bool keep_alive = answer_.keep_alive && !last_;
-  std::string bytes = std::move(answer_.bytes);
-  const bool sent = co_await send(std::move(bytes));
+  core_.count_request(route->pattern, answer.status);
+  const bool keep_alive = answer.keep_alive && !last_;
+  const bool sent = co_await send(std::move(answer.bytes));
   co_return sent && keep_alive;
 }
 
@@ -284,8 +324,6 @@ asio::awaitable<bool> Session::serve_one() {
   if (step == Step::refused) co_await refuse();
   if (step != Step::go_on) co_return false;
 
-  boost::system::error_code ignored;
-  const auto endpoint = socket_.remote_endpoint(ignored);
   http::Request request;
   request.method = std::move(head_.method);
   request.path = target->path();
@@ -293,7 +331,7 @@ asio::awaitable<bool> Session::serve_one() {
   request.headers = std::move(head_.headers);
   request.body = std::move(body_);
   request.path_values = std::move(match.path_values);
-  request.remote = (peer_.is_v6() ? "[" + peer_.to_string() + "]" : peer_.to_string()) + ":" + std::to_string(endpoint.port());
+  request.remote = remote_;
   since_ = began;
   const bool go_on = co_await answer_by(match.route, std::move(request));
   co_return go_on;

@@ -4,8 +4,8 @@
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "daemon/runtime/core.hpp"
 #include "daemon/runtime/head.hpp"
@@ -44,6 +44,13 @@ class Session {
   boost::asio::awaitable<Step> read_body(std::size_t body_max);
   boost::asio::awaitable<bool> answer_unrouted(std::string allowed);
   boost::asio::awaitable<bool> answer_by(const http::Route* route, http::Request request);
+  // The worker's answer; status 0: the lane's queue is full.
+  boost::asio::awaitable<Answer> work(Task task);
+  struct Moved {
+    boost::system::error_code error;
+    std::size_t bytes = 0;
+  };
+  boost::asio::awaitable<Moved> read_some(boost::asio::mutable_buffer space);
   boost::asio::awaitable<bool> receive();
   boost::asio::awaitable<bool> receive_body(std::size_t rest);
   boost::asio::awaitable<bool> send(std::string bytes);
@@ -56,7 +63,7 @@ class Session {
   Core& core_;
   boost::asio::ip::tcp::socket socket_;
   const boost::asio::ip::address peer_;
-  boost::asio::steady_timer answered_;
+  const std::string remote_;  // peer_ and its port
   State state_ = State::idle;
   Steady since_, deadline_;
   bool timed_out_ = false, last_ = false;
@@ -64,8 +71,8 @@ class Session {
   Head head_;
   std::string body_;
   std::size_t body_counted_ = 0;  // of it, in core_.bodies_bytes
+  std::size_t unwaited_bytes_ = 0;  // received since the last wait
   Refusal refusal_;
-  Answer answer_;
 };
 
 }  // namespace plumbline::runtime

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "daemon/base/check.hpp"
 #include "storage/codec/block16.hpp"
@@ -17,7 +18,7 @@ namespace {
 bool earlier(const Sample& a, const Sample& b) { return a.t < b.t; }
 
 // Size classes of the pool.
-constexpr std::size_t class_tail4 = 0, class_tail8 = 1, class_tail16 = 2, class_buffer_first = 3;
+constexpr std::size_t class_piece4 = 0, class_piece8 = 1, class_buffer_first = 2;
 constexpr std::size_t buffer_classes = 3;
 
 // A block: a byte (count - 1, and a flag for "all values are the last value before"), the varint offset of its times, and
@@ -89,44 +90,48 @@ bool SideBuffer::any(TimeRange range) const {
   return std::any_of(samples_.begin(), samples_.end(), [&](const Sample& s) { return range.contains(s.t); });
 }
 
-void HeadPage::set_tail(Slot& s, std::size_t size_class) {
-  s.tail = pool_.take(size_class);
-  s.capacity = static_cast<std::uint8_t>(4u << size_class);
+HeadPage::Tail HeadPage::tail_of(const Slot& s) {
+  Tail out;
+  std::size_t end = s.count;
+  Piece piece = s.tail;
+  for (std::uint8_t nth = s.pieces; nth > 0; --nth, piece = before(piece)) {
+    const std::size_t first = ends[nth - 1u];
+    if (end <= first) continue;
+    std::memcpy(out.values.data() + first, values(piece), (end - first) * sizeof(double));
+    std::memcpy(out.times.data() + first, times(piece, nth), (end - first) * sizeof(std::uint32_t));
+    end = first;
+  }
+  return out;
 }
 
 void HeadPage::make_room(Slot& s, bool close) {
-  if (s.capacity == 0) return set_tail(s, class_tail4);
+  const auto class_of = [](std::uint8_t nth) { return nth == 3 ? class_piece8 : class_piece4; };
   if (s.count == tail_max || close) {
     close_block(s);
     s.count = 0;
-    if (s.capacity == 4) return;
-    // Back to the smallest tail: of a million series most are between blocks, not at the end of one.
-    pool_.give(s.tail, s.capacity == tail_max ? class_tail16 : class_tail8);
-    return set_tail(s, class_tail4);
+    // Back to the first piece: of a million series most are between blocks, not at the end of one.
+    for (; s.pieces > 1; --s.pieces) pool_.give(std::exchange(s.tail, before(s.tail)), class_of(s.pieces));
+    return;
   }
-  Slot grown = s;
-  set_tail(grown, s.capacity == 4 ? class_tail8 : class_tail16);
-  base(grown) = base(s);
-  std::memcpy(values(grown), values(s), s.count * sizeof(double));
-  std::memcpy(times(grown), times(s), s.count * sizeof(std::uint32_t));
-  pool_.give(s.tail, s.capacity == 4 ? class_tail4 : class_tail8);
-  s.tail = grown.tail;
-  s.capacity = grown.capacity;
+  ++s.pieces;
+  const Piece piece = pool_.take(class_of(s.pieces));
+  before(piece) = s.tail;
+  s.tail = piece;
 }
 
-std::uint32_t HeadPage::store_times(const Slot& s) {
+std::uint32_t HeadPage::store_times(const Slot& s, const Tail& tail) {
   for (const ClosedTimes& c : closed_)
     if (c.count == s.count && c.base == base(s) &&
-        std::memcmp(c.times.data(), times(s), s.count * sizeof(std::uint32_t)) == 0)
+        std::memcmp(c.times.data(), tail.times.data(), s.count * sizeof(std::uint32_t)) == 0)
       return c.offset;
   std::array<std::int64_t, tail_max> absolute;
-  for (std::size_t i = 0; i < s.count; ++i) absolute[i] = base(s) + times(s)[i];
+  for (std::size_t i = 0; i < s.count; ++i) absolute[i] = base(s) + tail.times[i];
   std::array<std::uint8_t, codec::block_bytes_max> packed;
   const std::size_t size = codec::encode_times_block({absolute.data(), s.count}, packed.data());
   ClosedTimes& c = closed_[next_closed_];
   next_closed_ = static_cast<std::uint8_t>((next_closed_ + 1) % closed_.size());
   c.base = base(s);
-  std::copy_n(times(s), s.count, c.times.begin());
+  std::copy_n(tail.times.begin(), s.count, c.times.begin());
   c.count = s.count;
   c.offset = static_cast<std::uint32_t>(block_times_used_);
   block_times_.resize(block_times_used_ + size + codec::block_slack);
@@ -137,11 +142,12 @@ std::uint32_t HeadPage::store_times(const Slot& s) {
 
 void HeadPage::close_block(Slot& s) {
   std::array<std::uint8_t, block_head_max + codec::block_bytes_max> block;
-  const double* v = values(s);
+  const Tail tail = tail_of(s);
+  const double* v = tail.values.data();
   bool same = s.has_blocks;
   for (std::size_t i = 0; i < s.count; ++i) same &= bits(v[i]) == s.block_value;
   block[0] = static_cast<std::uint8_t>((s.count - 1) | (same ? block_same : 0));
-  std::size_t size = 1 + put_varint(block.data() + 1, store_times(s));
+  std::size_t size = 1 + put_varint(block.data() + 1, store_times(s, tail));
   if (!same) size += codec::encode_block({v, s.count}, block.data() + size, s.hint);
   s.block_value = bits(v[s.count - 1]);
   s.has_blocks = true;
@@ -168,7 +174,7 @@ void HeadPage::late(std::uint32_t slot, Sample sample) {
   Slot& s = slots_[slot];
   if (sample.t == s.last_t && !s.has_side && s.count > 0) {
     // A sender repeats its last sample when it retries; a rewrite of it is a store.
-    values(s)[s.count - 1] = sample.v;
+    values(s.tail)[s.count - 1 - ends[s.pieces - 1u]] = sample.v;
     return;
   }
   SideBuffer& side = side_[slot];
@@ -205,15 +211,16 @@ void HeadPage::in_order(const Slot& s, TimeRange range, std::vector<Sample>& out
       }
     }
   }
+  const Tail tail = tail_of(s);
   for (std::size_t i = 0; i < s.count; ++i) {
-    const std::int64_t at = base(s) + times(s)[i];
-    if (range.contains(at)) out.push_back({at, values(s)[i]});
+    const std::int64_t at = base(s) + tail.times[i];
+    if (range.contains(at)) out.push_back({at, tail.values[i]});
   }
 }
 
 void HeadPage::read(std::uint32_t slot, TimeRange range, std::vector<Sample>& out) const {
   const Slot& s = slots_[slot];
-  if (s.capacity == 0) return;
+  if (s.pieces == 0) return;
   const std::size_t first = out.size();
   in_order(s, range, out);
   if (!s.has_side) return;
@@ -238,7 +245,7 @@ void HeadPage::read(std::uint32_t slot, TimeRange range, std::vector<Sample>& ou
 
 bool HeadPage::any(std::uint32_t slot, TimeRange range) const {
   const Slot& s = slots_[slot];
-  if (s.capacity == 0) return false;
+  if (s.pieces == 0) return false;
   if (range.contains(s.last_t)) return true;
   if (s.has_side && side_.at(slot).any(range)) return true;
   if (s.last_t < range.min) return false;

@@ -1,6 +1,6 @@
 // The unsealed samples of 256 consecutive series ids.
 //
-//   slot -> tail: up to 16 raw samples (append is two stores)
+//   slot -> tail: up to 16 raw samples in a chain of pieces of 4, 4 and 8 (append is two stores)
 //        -> ring of buffers with packed blocks of 16 (codec/block16), about 1 to 2 bytes a sample
 //        -> side buffer, where a sample came late or rewrites one
 // Series that are scraped together close their blocks together: a block's times are stored once for all of them.
@@ -51,17 +51,19 @@ class HeadPage {
       late(slot, sample);
       return false;
     }
-    const bool fresh = s.capacity == 0;
-    const bool far = too_far(s, sample.t);
-    if (s.count == s.capacity || far) make_room(s, far);
-    if (s.count == 0) base(s) = sample.t;
-    times(s)[s.count] = static_cast<std::uint32_t>(sample.t - base(s));
-    values(s)[s.count] = sample.v;
+    const bool fresh = s.pieces == 0;
+    const bool far = s.count > 0 && static_cast<std::uint64_t>(sample.t - base(s)) > std::numeric_limits<std::uint32_t>::max();
+    if (s.count == ends[s.pieces] || far) make_room(s, far);
+    const std::uint32_t offset = s.count == 0 ? 0 : static_cast<std::uint32_t>(sample.t - base(s));
+    const std::size_t i = s.count - ends[s.pieces - 1u];
+    times(s.tail, s.pieces)[i] = offset;
+    values(s.tail)[i] = sample.v;
     ++s.count;
     s.last_t = sample.t;
+    s.last_offset = offset;
     return fresh;
   }
-  bool holds(std::uint32_t slot) const PLUMBLINE_REQUIRES(mutex_) { return slots_[slot].capacity != 0; }
+  bool holds(std::uint32_t slot) const PLUMBLINE_REQUIRES(mutex_) { return slots_[slot].pieces != 0; }
   // Appends the samples inside the range to `out`: in the order of time, one per timestamp.
   void read(std::uint32_t slot, model::TimeRange range, std::vector<model::Sample>& out) const
       PLUMBLINE_REQUIRES(mutex_);
@@ -74,29 +76,42 @@ class HeadPage {
 
  private:
   struct Buffer;  // a piece of the ring
+  // A piece of a tail: the piece before it (8 bytes, null in the first), its values f64, as many u32 ms since the tail's base. A
+  // chain instead of one array that grows: series that are scraped together grow together, and would all leave their shorter
+  // arrays behind at once, where nobody wants them: 160 bytes a series.
+  using Piece = std::uint8_t*;
   struct Slot {
     std::int64_t last_t = std::numeric_limits<std::int64_t>::min();
-    std::uint8_t* tail = nullptr;  // base time i64, then `capacity` values f64, then as many u32 ms since the base
+    Piece tail = nullptr;          // the last piece; with any samples in the tail, it holds the newest
     Buffer* last = nullptr;        // the ring's last buffer; its next is the first
     std::uint64_t block_value = 0; // bits of the last value in the blocks
+    std::uint32_t last_offset = 0; // of last_t from the tail's base
     std::uint8_t count = 0;        // in the tail
-    std::uint8_t capacity = 0;     // 0: the series has no sample here
     std::uint8_t hint = 0;         // of the value codec
-    bool has_blocks = false;
-    bool has_side = false;
+    std::uint8_t pieces : 2 = 0;   // of the tail; 0: the series has no sample here
+    bool has_blocks : 1 = false;
+    bool has_side : 1 = false;
   };
+  static_assert(sizeof(Slot) == 40);
   static constexpr std::uint8_t tail_max = 16;
+  static constexpr std::array<std::uint8_t, 4> ends{0, 4, 8, tail_max};  // samples in the first n pieces
 
-  static std::int64_t& base(const Slot& s) { return *reinterpret_cast<std::int64_t*>(s.tail); }
-  static double* values(const Slot& s) { return reinterpret_cast<double*>(s.tail + 8); }
-  static std::uint32_t* times(const Slot& s) { return reinterpret_cast<std::uint32_t*>(s.tail + 8 + 8 * s.capacity); }
-  static bool too_far(const Slot& s, std::int64_t t) {
-    return s.count > 0 && static_cast<std::uint64_t>(t - base(s)) > std::numeric_limits<std::uint32_t>::max();
+  // The samples of a tail, copied out of its pieces.
+  struct Tail {
+    std::array<std::uint32_t, tail_max> times;  // ms since the base
+    std::array<double, tail_max> values;
+  };
+
+  static std::int64_t base(const Slot& s) { return s.last_t - s.last_offset; }
+  static Piece& before(Piece p) { return *reinterpret_cast<Piece*>(p); }
+  static double* values(Piece p) { return reinterpret_cast<double*>(p + sizeof(Piece)); }
+  static std::uint32_t* times(Piece p, std::uint8_t nth) {
+    return reinterpret_cast<std::uint32_t*>(values(p) + (ends[nth] - ends[nth - 1u]));
   }
+  static Tail tail_of(const Slot& s);
   void make_room(Slot& s, bool close) PLUMBLINE_REQUIRES(mutex_);
-  void set_tail(Slot& s, std::size_t size_class) PLUMBLINE_REQUIRES(mutex_);
   void close_block(Slot& s) PLUMBLINE_REQUIRES(mutex_);
-  std::uint32_t store_times(const Slot& s) PLUMBLINE_REQUIRES(mutex_);
+  std::uint32_t store_times(const Slot& s, const Tail& tail) PLUMBLINE_REQUIRES(mutex_);
   void put_block(Slot& s, const std::uint8_t* bytes, std::size_t size) PLUMBLINE_REQUIRES(mutex_);
   void late(std::uint32_t slot, model::Sample sample) PLUMBLINE_REQUIRES(mutex_);
   // Every sample that arrived in order, oldest first.

@@ -15,8 +15,8 @@ namespace plumbline::storage::series {
 // Threads: the page's lock.
 class SlabPool {
  public:
-  // The sizes that pieces have: tails of 4, 8 and 16 samples, and block buffers.
-  static constexpr std::array<std::uint16_t, 6> sizes{56, 104, 200, 48, 128, 512};
+  // The sizes that pieces have: 4 and 8 samples of a tail, and block buffers.
+  static constexpr std::array<std::uint16_t, 5> sizes{56, 104, 48, 128, 512};
 
   std::uint8_t* take(std::size_t size_class) {
     if (Free* piece = free_[size_class]) {
