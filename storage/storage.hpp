@@ -225,6 +225,7 @@ struct Options {
   std::vector<Retention> retention_overrides;
   std::uint64_t block_cache_bytes = 64ull << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
+  Millis retry_pause{1000};  // after a refused write, until one writer asks the disk again
 };
 
 struct Stats {

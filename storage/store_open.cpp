@@ -34,10 +34,11 @@ KvStore::~KvStore() {
 }
 
 Status KvStore::open() {
-  PLUMBLINE_TRY(kv_, kv::Kv::open({options_.path, options_.block_cache_bytes, options_.file_system}, log_, registry_));
+  PLUMBLINE_TRY(kv_, kv::Kv::open({options_.path, options_.block_cache_bytes, options_.file_system, options_.retry_pause}, log_, registry_));
   PLUMBLINE_TRY(const int format, check_format());
   PLUMBLINE_TRY(files_, kv::TableFiles::open({options_.path + "/segments", options_.block_cache_bytes, options_.file_system}));
-  PLUMBLINE_TRY(journal_, journal::Journal::open({options_.path + "/journal", options_.file_system}, log_, registry_));
+  PLUMBLINE_TRY(journal_, journal::Journal::open({.directory = options_.path + "/journal", .file_system = options_.file_system,
+                                                  .retry_pause = options_.retry_pause}, log_, registry_));
   series_ = std::make_unique<series::SeriesEngine>(*kv_, *files_, log_, registry_);
   events_ = std::make_unique<events::EventEngine>(*kv_, log_, registry_);
   PLUMBLINE_CHECK_OK(load_positions());

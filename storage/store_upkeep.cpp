@@ -14,6 +14,7 @@ constexpr std::uint64_t journal_bytes_max = 512ull << 20;
 bool KvStore::seal_due() const {
   if (series_->head_bytes() + events_->head_bytes() >= options_.head_bytes_max) return true;
   if (journal_->bytes() >= journal_bytes_max) return true;
+  if (journal_->in_doubt()) return true;  // and no write is taken until then
   const std::int64_t first = first_write_ns_.load();
   if (first == 0) return false;
   const Steady since{std::chrono::nanoseconds(first)};
@@ -52,8 +53,8 @@ Status KvStore::erase(const std::vector<Matchers>& selectors, TimeRange range) {
 
 Status KvStore::seal_once() {
   if (frozen_) PLUMBLINE_CHECK_OK(commit_frozen());  // an earlier seal whose commit failed
-  if (journal_->last_sequence() == trimmed_) return {};
-  return seal_heads();
+  if (journal_->last_sequence() != trimmed_) return seal_heads();
+  return journal_->in_doubt() ? journal_->trim(trimmed_) : Status{};
 }
 
 Status KvStore::seal_heads() {

@@ -21,7 +21,7 @@ std::string encode_header(const FileHeader& header) {
   out.le32(file_version);
   out.le64(header.first_sequence);
   out.le64(header.previous_end);
-  out.le64(header.previous_synced);
+  out.le64(header.previous_first);
   out.le32(crc32c(out.str()));
   return out.take();
 }
@@ -30,15 +30,17 @@ Result<std::optional<FileHeader>> decode_header(std::string_view bytes) {
   if (bytes.size() < header_bytes) return std::nullopt;
   ByteReader in(bytes.substr(0, header_bytes));
   if (in.raw(magic.size()) != magic) return std::nullopt;
-  const std::uint32_t version = in.le32();
   FileHeader out;
+  out.version = in.le32();
   out.first_sequence = in.le64();
   out.previous_end = in.le64();
-  out.previous_synced = in.le64();
+  const std::uint64_t third = in.le64();
+  out.previous_first = out.version == 1 ? 0 : third;
+  out.previous_synced = out.version == 1 ? third : out.previous_end;
   // The header has this size and its checksum this place in every version.
   if (in.le32() != crc32c(bytes.substr(0, header_bytes - 4))) return std::nullopt;
-  if (version > file_version)
-    return fail(Code::unsupported, "journal file of version " + std::to_string(version) + ", this Plumbline reads up to " +
+  if (out.version > file_version)
+    return fail(Code::unsupported, "journal file of version " + std::to_string(out.version) + ", this Plumbline reads up to " +
                                        std::to_string(file_version) +
                                        ": start the newer Plumbline once and stop it gracefully");
   return out;

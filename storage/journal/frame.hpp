@@ -10,16 +10,19 @@
 
 namespace plumbline::storage::journal {
 
-inline constexpr std::uint32_t file_version = 1;
+inline constexpr std::uint32_t file_version = 2;
 inline constexpr std::size_t frame_bytes = 24;  // in front of a record: crc, length, synced mark, sequence
 inline constexpr std::size_t header_bytes = 40;
 inline constexpr std::uint32_t record_bytes_max = 256u << 20;  // a request is at most 64 MiB inflated; checked before allocating
 
 struct FileHeader {
-  std::uint64_t first_sequence = 0;   // the first record's, whether there is one or not
-  std::uint64_t previous_end = 0;     // how much of the file before counts: what is behind was never acknowledged
-  std::uint64_t previous_synced = 0;  // how much of that is known to be durable
+  std::uint64_t first_sequence = 0;  // the first record's, whether there is one or not
+  std::uint64_t previous_end = 0;    // how much of the file before counts: what is behind was never acknowledged
+  std::uint64_t previous_first = 0;  // the first sequence of that file, which names it; 0: the journal begins here
+  std::uint64_t previous_synced = 0;  // so much of it is durable; always all of it, but for files of version 1
+  std::uint32_t version = file_version;
 };
+// Of this version.
 std::string encode_header(const FileHeader& header);
 // nullopt: the bytes are no whole header. Fails: unsupported (a newer version).
 Result<std::optional<FileHeader>> decode_header(std::string_view bytes);

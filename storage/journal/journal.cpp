@@ -13,7 +13,6 @@ namespace plumbline::storage::journal {
 namespace {
 
 constexpr std::string_view suffix = ".journal";
-constexpr std::chrono::seconds pause{1};
 
 std::string name_of(std::uint64_t first_sequence) { return fmt::format("{:016x}{}", first_sequence, suffix); }
 
@@ -74,19 +73,39 @@ Status Journal::replay(std::uint64_t after, const Visit& visit) {
     PLUMBLINE_CHECK_OK(files_->remove(list_.back().name));
     list_.pop_back();
   }
+  while (list_.size() > 1 && list_[1].first <= after + 1) {
+    kv::kill_point("journal.replay.trimmed");
+    PLUMBLINE_CHECK_OK(files_->remove(list_.front().name));
+    list_.erase(list_.begin());
+  }
   if (!list_.empty() && list_.front().first > after + 1)
     return fail(Code::corrupt, fmt::format("{}: records {} to {} are missing: the oldest file is {}", options_.directory,
                                            after + 1, list_.front().first - 1, list_.front().name));
   for (std::size_t i = 0; i < list_.size(); ++i) PLUMBLINE_CHECK_OK(replay_file(i, after, visit));
+  return settle(after);
+}
+
+// What the last process left becomes what this one builds on.
+Status Journal::settle(std::uint64_t after) {
+  if (last_ < after) {
+    // All there is was trimmed, and a power cut took the end of it.
+    for (const File& file : list_) PLUMBLINE_CHECK_OK(files_->remove(file.name));
+    list_.clear();
+    last_ = after;
+  }
   durable_ = last_;
   std::uint64_t total = 0;
   for (const File& f : list_) total += f.bytes;
   bytes_ = total;
-  if (!list_.empty()) {
-    // What the last process had not synced is what we build on.
-    PLUMBLINE_CHECK_OK(files_->sync(list_.back().name));
-    synced_ = end_;
-  }
+  if (list_.empty() || end_ <= header_bytes) return {};
+  // Files before the last were synced before the next one began. The last one is written again, because a sync of it proves
+  // nothing: if one has failed, the kernel calls pages clean that the disk does not have.
+  PLUMBLINE_TRY(std::string bytes, files_->read(list_.back().name));
+  bytes.resize(static_cast<std::size_t>(end_));
+  kv::kill_point("journal.replay.rewrite");
+  PLUMBLINE_CHECK_OK(files_->replace(list_.back().name, bytes));
+  kv::kill_point("journal.replay.rewritten");
+  synced_ = end_;
   return {};
 }
 
@@ -98,11 +117,17 @@ Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit&
   if (!header) return fail(header.error().in(path));
   if (!*header || (*header)->first_sequence != file.first)
     return fail(Code::corrupt, path + ": the file's header is damaged");
+  // Version 1 does not say of which file it speaks.
+  const bool continues = index > 0 && (*header)->version > 1;
+  if (continues && (*header)->previous_first != list_[index - 1].first)
+    return fail(Code::corrupt,
+                (*header)->previous_first == 0
+                    ? fmt::format("{}: the journal begins here, but records from {} on are asked for", path, after + 1)
+                    : fmt::format("{}: it continues {}, which is missing", path, name_of((*header)->previous_first)));
   if (index > 0 && file.first != last_ + 1)
     return fail(Code::corrupt, fmt::format("{}: records {} to {} are missing before it", path, last_ + 1, file.first - 1));
   if (index == 0) last_ = file.first - 1;
 
-  header_ = **header;
   std::string_view bytes = whole;
   std::optional<FileHeader> next;
   if (index + 1 < list_.size()) {
@@ -122,8 +147,9 @@ Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit&
   }
   end_ = at;
   file.bytes = at;
-  if (next && at == next->previous_end) return {};
-  if (!next && at == bytes.size()) return {};
+  if (at == (next ? next->previous_end : bytes.size())) return {};
+  // The next file speaks of another one, and will say so.
+  if (next && next->version > 1 && next->previous_first != file.first) return {};
 
   // Something does not verify. At the very end it is what a crash tore; behind what was durable, what a power cut took.
   if (next) {
@@ -132,8 +158,11 @@ Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit&
     log_.error("a power cut took records that a failing disk had not made durable",
                {{"file", path}, {"offset", at}, {"first", last_ + 1}, {"last", next->first_sequence - 1}});
     last_ = next->first_sequence - 1;
+    in_doubt_.store(true, std::memory_order_release);  // what follows the hole is safe when it is sealed
+    pause_error_ = {Code::unavailable, path + ": the data disk lost records; writes are taken when the heads are sealed"};
     return {};
   }
+  if (last_ < after && !frame_behind(bytes, at + 1, after + 1)) return {};  // nothing in it is asked for
   if (const auto later = frame_behind(bytes, at + 1, last_ + 1); later && (later->synced == 0 || at < later->synced))
     return fail(Code::corrupt, fmt::format("{}: record {} is damaged at offset {}, and record {} follows it; nothing was dropped",
                                            path, last_ + 1, at, later->sequence));
@@ -144,59 +173,76 @@ Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit&
 }
 
 // After a refused write the answer is known for a moment without asking; then one writer asks the disk for a megabyte.
-Status Journal::ready() {
+Status Journal::make_ready() {
+  Lock sync_lock(sync_mutex_);
+  Lock lock(mutex_);
+  if (in_doubt_) {
+    failures_.add();
+    return fail(pause_error_);
+  }
   if (paused_) {
     const auto now = std::chrono::steady_clock::now();
     if (now < pause_until_) {
       failures_.add();
       return fail(pause_error_);
     }
-    pause_until_ = now + pause;
+    pause_until_ = now + options_.retry_pause;
     if (auto probed = files_->probe(); !probed) return refuse(std::move(probed).error());
     paused_ = false;
   }
-  if (!current_ || end_ >= options_.file_bytes_max) return roll();
-  return {};
+  if (takes_appends()) return {};
+  return roll(Begin::behind_the_last);
 }
 
 std::unexpected<Error> Journal::refuse(Error error) {
   failures_.add();
   pause_error_ = error;
-  pause_until_ = std::chrono::steady_clock::now() + pause;
+  pause_until_ = std::chrono::steady_clock::now() + options_.retry_pause;
   paused_ = true;
   return fail(std::move(error));
 }
 
-Status Journal::roll() {
+// The kernel forgets what it could not write: a second sync of the file would succeed and mean nothing.
+std::unexpected<Error> Journal::doubt(Error error) {
+  current_ = nullptr;
+  in_doubt_.store(true, std::memory_order_release);
+  log_.error("a sync of the journal failed: writes are refused until the heads are sealed", {{"error", error.message}});
+  return refuse(std::move(error));
+}
+
+Status Journal::roll(Begin begin) {
   kv::kill_point("journal.roll.before");
-  // The old file is made durable first, so that a record of the new one never survives a power cut without those before it.
-  if (!list_.empty() && synced_ < end_ && !unsure_) {
+  const std::uint64_t first = last_ + 1;
+  if (!list_.empty() && list_.back().first == first) {
+    // A file without a record is made again under its name.
+    bytes_ -= list_.back().bytes;
+    list_.pop_back();
+    current_ = nullptr;
+    end_ = synced_ = list_.empty() ? 0 : list_.back().bytes;
+  } else if (begin == Begin::behind_the_last && !list_.empty() && synced_ < end_) {
+    // The old file is made durable first, so that a record of the new one never survives a power cut without those before it.
     auto synced = current_ ? current_->sync() : files_->sync(list_.back().name);
     if (!synced) {
-      unsure_ = true;
-      return refuse(std::move(synced).error());
+      lost_ = last_;
+      return doubt(std::move(synced).error());
     }
     synced_ = end_;
+    durable_ = last_;
   }
-  const std::uint64_t first = last_ + 1;
+  FileHeader header{.first_sequence = first};
+  if (begin == Begin::behind_the_last && !list_.empty()) {
+    header.previous_end = list_.back().bytes;
+    header.previous_first = list_.back().first;
+  }
   auto created = files_->create(name_of(first));
   if (!created) return refuse(std::move(created).error());
   kv::kill_point("journal.roll.created");
-  // A file without a record is made again under its name: its header goes on speaking of the file before it.
-  const bool again = !list_.empty() && list_.back().first == first;
-  const FileHeader header = again ? header_ : FileHeader{first, list_.empty() ? 0 : end_, list_.empty() ? 0 : synced_};
   if (auto put = (*created)->append(encode_header(header)); !put) return refuse(std::move(put).error());
-  if (again) {
-    bytes_ -= list_.back().bytes;
-    list_.pop_back();
-  }
-  header_ = header;
   list_.push_back({name_of(first), first, header_bytes});
   bytes_ += header_bytes;
   current_ = std::move(*created);
   end_ = header_bytes;
   synced_ = 0;
-  unsure_ = false;
   kv::kill_point("journal.roll.after");
   return {};
 }
@@ -205,7 +251,6 @@ Status Journal::append_locked(std::string& framed) {
   PLUMBLINE_CHECK(framed.size() >= frame_bytes, "a record has room for its frame");
   if (framed.size() - frame_bytes > record_bytes_max)
     return fail(Code::too_large, fmt::format("a write of {} bytes; the journal takes records of at most {}", framed.size(), record_bytes_max));
-  PLUMBLINE_CHECK_OK(ready());
   seal_frame(framed, last_ + 1, synced_);
   kv::kill_point("journal.append.before");
   if (auto appended = current_->append(framed); !appended) {
@@ -234,14 +279,16 @@ Status Journal::sync_up_to(std::uint64_t sequence) {
     file = current_;
     end = end_;
     last = last_;
+    if (in_doubt_) {
+      lost_ = last;
+      return fail(pause_error_);
+    }
     if (!file) {
       // Nothing was written yet, or a later append failed and closed the file: then its bytes are synced by name.
       if (list_.empty()) return {};
-      auto synced = unsure_ ? Status(fail(pause_error_)) : files_->sync(list_.back().name);
-      if (!synced) {
+      if (auto synced = files_->sync(list_.back().name); !synced) {
         lost_ = last;
-        unsure_ = true;
-        return refuse(std::move(synced).error());
+        return doubt(std::move(synced).error());
       }
       synced_ = end_;
       durable_ = last;
@@ -255,17 +302,12 @@ Status Journal::sync_up_to(std::uint64_t sequence) {
   syncs_total_.add();
   Lock lock(mutex_);
   if (!synced) {
-    // The kernel forgets what it could not write: a second sync of this file would succeed and mean nothing.
     lost_ = last;
-    if (current_ == file) {
-      current_ = nullptr;
-      unsure_ = true;
-    }
-    return refuse(std::move(synced).error());
+    return doubt(std::move(synced).error());
   }
   kv::kill_point("journal.sync.after");
-  durable_ = std::max(durable_, last);
-  if (current_ == file) synced_ = std::max(synced_, end);
+  durable_ = last;
+  synced_ = std::max(synced_, end);  // still of the same file: none begins beside a sync
   return {};
 }
 
@@ -274,8 +316,14 @@ Status Journal::sync() { return sync_up_to(last_sequence()); }
 Status Journal::trim(std::uint64_t up_to) {
   std::vector<File> gone;
   {
+    Lock sync_lock(sync_mutex_);
     Lock lock(mutex_);
-    if (up_to >= last_ && !list_.empty() && list_.back().bytes > header_bytes) PLUMBLINE_CHECK_OK(roll());
+    if (up_to >= last_ && (in_doubt_ || (!list_.empty() && list_.back().bytes > header_bytes))) {
+      PLUMBLINE_CHECK_OK(roll(Begin::anew));
+      durable_ = last_;
+      in_doubt_.store(false, std::memory_order_release);
+      paused_ = false;  // the disk took a file
+    }
     while (list_.size() > 1 && list_[1].first <= up_to + 1) {
       gone.push_back(list_.front());
       list_.erase(list_.begin());

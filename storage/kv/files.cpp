@@ -15,6 +15,8 @@ using rocksdb::FileOptions;
 using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 
+constexpr std::string_view half_written = ".new";  // how the name of a file ends that replace() writes
+
 std::unexpected<Error> refused(const IOStatus& status, const std::string& path) {
   return fail(Code::unavailable, (status.IsNoSpace() ? "the data disk is full: " : "the data disk refuses writes: ") + path +
                                      ": " + status.ToString());
@@ -56,10 +58,7 @@ class RocksFiles final : public Files {
     std::unique_ptr<rocksdb::FSWritableFile> file;
     IOStatus status = file_system_.NewWritableFile(path(name), FileOptions(), &file, nullptr);
     if (!status.ok()) return refused(status, path(name));
-    std::unique_ptr<rocksdb::FSDirectory> directory;
-    status = file_system_.NewDirectory(directory_, IOOptions(), &directory, nullptr);
-    if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
-    if (!status.ok()) return refused(status, directory_);
+    if (status = sync_directory(); !status.ok()) return refused(status, directory_);
     return std::make_unique<RocksAppendFile>(std::move(file), path(name));
   }
   Status sync(const std::string& name) override {
@@ -67,6 +66,18 @@ class RocksFiles final : public Files {
     IOStatus status = file_system_.ReopenWritableFile(path(name), FileOptions(), &file, nullptr);
     if (status.ok()) status = file->Sync(IOOptions(), nullptr);
     if (status.ok()) status = file->Close(IOOptions(), nullptr);
+    if (!status.ok()) return refused(status, path(name));
+    return {};
+  }
+  Status replace(const std::string& name, std::string_view bytes) override {
+    const std::string fresh = path(name) + std::string(half_written);
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    IOStatus status = file_system_.NewWritableFile(fresh, FileOptions(), &file, nullptr);
+    if (status.ok()) status = file->Append({bytes.data(), bytes.size()}, IOOptions(), nullptr);
+    if (status.ok()) status = file->Sync(IOOptions(), nullptr);
+    if (status.ok()) status = file->Close(IOOptions(), nullptr);
+    if (status.ok()) status = file_system_.RenameFile(fresh, path(name), IOOptions(), nullptr);
+    if (status.ok()) status = sync_directory();
     if (!status.ok()) return refused(status, path(name));
     return {};
   }
@@ -94,7 +105,7 @@ class RocksFiles final : public Files {
     std::vector<std::string> names;
     const IOStatus status = file_system_.GetChildren(directory_, IOOptions(), &names, nullptr);
     if (!status.ok()) return fail(Code::io, directory_ + ": " + status.ToString());
-    std::erase_if(names, [](const std::string& n) { return n == "." || n == ".."; });
+    std::erase_if(names, [](const std::string& n) { return n == "." || n == ".." || n.ends_with(half_written); });
     std::sort(names.begin(), names.end());
     return names;
   }
@@ -111,6 +122,12 @@ class RocksFiles final : public Files {
 
  private:
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  IOStatus sync_directory() {
+    std::unique_ptr<rocksdb::FSDirectory> directory;
+    IOStatus status = file_system_.NewDirectory(directory_, IOOptions(), &directory, nullptr);
+    if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
+    return status;
+  }
   const std::string directory_;
   mutable SpaceProbe file_system_;  // RocksDB's calls are not const
 };

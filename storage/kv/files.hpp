@@ -33,9 +33,11 @@ class Files {
   virtual ~Files() = default;
   // An empty file, in place of one of that name; its entry in the directory is durable.
   virtual Result<std::unique_ptr<AppendFile>> create(const std::string& name) = 0;
-  virtual Status sync(const std::string& name) = 0;  // a file that another process wrote
+  virtual Status sync(const std::string& name) = 0;
+  // The file has these bytes and they are durable when it returns; a crash leaves the old file or the new one.
+  virtual Status replace(const std::string& name, std::string_view bytes) = 0;
   virtual Result<std::string> read(const std::string& name) const = 0;
-  virtual Result<std::vector<std::string>> list() const = 0;  // sorted
+  virtual Result<std::vector<std::string>> list() const = 0;  // sorted; what a crash left of a replace() is not in it
   virtual Status remove(const std::string& name) = 0;         // not there: fine
   virtual Status probe() = 0;                                 // does the disk take a megabyte?
 };

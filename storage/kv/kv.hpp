@@ -3,6 +3,7 @@
 // Every key of every family except `journal` and `state` starts [format u8][tenant u32 BE][vshard u16 BE] (key_prefix()).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,6 +54,7 @@ struct Options {
   std::string path;
   std::uint64_t block_cache_bytes = 64ull << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
+  std::chrono::milliseconds retry_pause{1000};       // after a refused write, until one writer asks the disk again
 };
 
 enum class Sync { no, yes };

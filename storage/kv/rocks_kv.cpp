@@ -60,10 +60,11 @@ class RocksCursor final : public Cursor {
 
 class RocksKv final : public Kv {
  public:
-  RocksKv(Log& log, Registry& registry)
+  RocksKv(std::chrono::milliseconds pause, Log& log, Registry& registry)
       : log_(log),
         write_failures_(registry.counter("plumbline_store_write_failures_total",
-                                         "Batches the journal refused because the disk is full or broken.")) {}
+                                         "Batches the journal refused because the disk is full or broken.")),
+        pause_(pause) {}
   ~RocksKv() override {
     if (auto status = close(); !status) log_.error("closing the store failed", {{"error", status.error().message}});
   }
@@ -234,7 +235,7 @@ class RocksKv final : public Kv {
     if (error.code == Code::unavailable) {
       Lock lock(pause_mutex_);
       pause_error_ = error;
-      pause_until_ = std::chrono::steady_clock::now() + pause;
+      pause_until_ = std::chrono::steady_clock::now() + pause_;
       pausing_ = true;
     }
     return fail(std::move(error));
@@ -252,7 +253,7 @@ class RocksKv final : public Kv {
         write_failures_.add();
         return fail(pause_error_);
       }
-      pause_until_ = std::chrono::steady_clock::now() + pause;  // for the others, while this one asks
+      pause_until_ = std::chrono::steady_clock::now() + pause_;  // for the others, while this one asks
     }
     rocksdb::Status status = disk_->probe();
     if (status.ok()) status = db_->Resume();
@@ -312,7 +313,7 @@ class RocksKv final : public Kv {
   std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
   std::atomic<bool> closed_{false};
 
-  static constexpr std::chrono::seconds pause{1};
+  const std::chrono::milliseconds pause_;
   std::atomic<bool> pausing_{false};
   Mutex pause_mutex_;
   Error pause_error_ PLUMBLINE_GUARDED_BY(pause_mutex_);
@@ -320,7 +321,7 @@ class RocksKv final : public Kv {
 };
 
 Result<std::unique_ptr<Kv>> Kv::open(Options options, Log& log, Registry& registry) {
-  auto kv = std::make_unique<RocksKv>(log, registry);
+  auto kv = std::make_unique<RocksKv>(options.retry_pause, log, registry);
   PLUMBLINE_CHECK_OK(kv->open(options));
   return kv;
 }

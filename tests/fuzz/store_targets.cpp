@@ -42,7 +42,7 @@ using Records = std::vector<std::pair<std::uint64_t, std::string>>;
 std::optional<Records> replay(const std::string& folder, const std::string* more) {
   static const auto log = make_null_log();
   static Registry registry;
-  const auto opened = journal::Journal::open({folder, nullptr}, *log, registry);
+  const auto opened = journal::Journal::open({.directory = folder}, *log, registry);
   PLUMBLINE_CHECK(opened.has_value(), "the folder opens");
   Records out;
   const Status status = (*opened)->replay(0, [&](std::uint64_t sequence, std::string_view record) {
@@ -76,7 +76,7 @@ void file(std::string_view bytes) {
   std::filesystem::create_directory(folder.path("journal"));
   std::ofstream(folder.path("journal/0000000000000001.journal"), std::ios::binary) << first;
   if ((form & 16) != 0) {
-    const std::string second = journal::encode_header({sequence, (form & 32) != 0 ? first.size() : previous_end, 0});
+    const std::string second = journal::encode_header({sequence, (form & 32) != 0 ? first.size() : previous_end, 1});
     std::ofstream(folder.path(fmt::format("journal/{:016x}.journal", sequence)), std::ios::binary) << second << in.rest();
   }
   const std::string more = "more";

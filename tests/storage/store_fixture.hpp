@@ -32,6 +32,7 @@ struct StoreFixture {
 
   StoreFixture() {
     options.path = directory.path("data");
+    options.retry_pause = Millis(0);
     options.journal_sync.policy = storage::SyncPolicy::never;  // tests that cut the power ask for more
   }
   // On a disk that misbehaves, as the process that runs on it now.
