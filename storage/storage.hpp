@@ -23,6 +23,7 @@
 #include "daemon/base/meters.hpp"
 #include "storage/model/cardinality.hpp"
 #include "storage/model/event.hpp"
+#include "storage/model/histogram.hpp"
 #include "storage/model/labels.hpp"
 #include "storage/model/matcher.hpp"
 #include "storage/model/sample.hpp"
@@ -35,6 +36,7 @@ class FileSystem;
 namespace plumbline::storage {
 
 using model::EventKind;
+using model::HistogramSample;
 using model::Labels;
 using model::Matchers;
 using model::Sample;
@@ -59,6 +61,13 @@ struct WireSamples {
   std::vector<Sample> samples;
 };
 
+// Native histograms. A series may have floats and histograms; of one timestamp the last write wins, whatever it is, and of one
+// batch the histogram.
+struct SeriesHistograms {
+  Labels labels;
+  std::vector<HistogramSample> samples;
+};
+
 struct MetricMetadata {
   std::string metric;
   std::string type;  // counter, gauge, histogram, summary, unknown, ...
@@ -75,24 +84,27 @@ struct StatePut {
 struct WriteBatch {
   std::vector<SeriesSamples> series;
   WireSamples wire;
+  std::vector<SeriesHistograms> histograms;
   std::vector<MetricMetadata> metadata;
   std::vector<model::StreamRows> events;
   std::vector<model::LateLabel> labels;
   std::vector<StatePut> state;
   bool empty() const {
-    return series.empty() && wire.series.empty() && metadata.empty() && events.empty() && labels.empty() && state.empty();
+    return series.empty() && wire.series.empty() && histograms.empty() && metadata.empty() && events.empty() && labels.empty() &&
+           state.empty();
   }
 };
 
 // Rows that were refused while the rest of their batch was stored.
 struct Refusal {
-  std::string reason;   // a stable word for the counter: too_old, too_new, ...
+  std::string reason;   // a stable word for the counter: too_old, too_new, invalid_histogram, ...
   std::string example;  // what and where, for a human
   std::uint64_t count = 0;
 };
 
 struct WriteReceipt {
-  std::uint64_t samples = 0;  // stored
+  std::uint64_t samples = 0;  // stored; without histograms
+  std::uint64_t histograms = 0;
   std::uint64_t rows = 0;
   std::uint64_t labels = 0;
   std::vector<Refusal> refusals;  // one per reason
@@ -102,7 +114,8 @@ struct WriteReceipt {
 class Writer {
  public:
   virtual ~Writer() = default;
-  // Refused alone: samples and rows older than the retention (too_old) or more than 10 minutes in the future (too_new).
+  // Refused alone: samples and rows older than the retention (too_old) or more than 10 minutes in the future (too_new), and
+  // histograms that model::check_histogram() refuses (invalid_histogram).
   // Fails: unavailable (full or broken disk; try later), over_limit (series limit). Nothing is stored then, but for one case: with
   // JournalSync always, a disk that took the batch and refused to sync it. The batch is shown whole and may not survive.
   virtual Result<WriteReceipt> write(WriteBatch batch) = 0;
@@ -117,9 +130,17 @@ struct SeriesQuery {
   std::uint64_t series_max = 300'000;
 };
 
-// Called once per series that has at least one sample in range, in no particular order; the samples are sorted by time,
-// one per timestamp, stale markers included; the span is valid during the call only. False stops the scan.
-using SeriesVisitor = std::function<bool(const Labels&, std::span<const Sample>)>;
+// What a series has in a range. Both are sorted by time, stale markers included; a timestamp has one float or one histogram.
+struct SeriesPoints {
+  std::span<const Sample> samples;
+  std::span<const HistogramSample> histograms;
+  // For who has no use for histograms: they are passed over, and there may be no float.
+  operator std::span<const Sample>() const { return samples; }
+};
+
+// Called once per series that has at least one point in range, in no particular order; the spans are valid during the call
+// only. False stops the scan.
+using SeriesVisitor = std::function<bool(const Labels&, const SeriesPoints&)>;
 
 // Called once per series that has a sample in any of the windows: one summary per window, in their order. False stops.
 using WindowVisitor = std::function<bool(const Labels&, std::span<const model::WindowSummary>)>;
@@ -162,12 +183,14 @@ class Reader {
  public:
   virtual ~Reader() = default;
 
-  // Fails: over_limit when more than series_max or samples_max would be read, naming the limit.
+  // Fails: over_limit when more than series_max or samples_max would be read, naming the limit. A histogram counts as the
+  // samples that take as much memory (model::samples_worth).
   virtual Status select(const SeriesQuery& query, const SeriesVisitor& visit) const = 0;
   // Exact aggregates over windows (ascending by start; they may overlap) without reading what lies inside them: for ranges
-  // of hours and more. The query's own range is not looked at. Fails: over_limit as select() for series.
-  virtual Status windows(const SeriesQuery& query, std::span<const TimeRange> windows,
-                         const WindowVisitor& visit) const = 0;
+  // of hours and more. The query's own range is not looked at. False: there are histograms among the windows, which have no
+  // such aggregates; what was visited is not the answer, select() has it. Fails: over_limit as select() for series.
+  virtual Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
+                               const WindowVisitor& visit) const = 0;
   // Series with any sample in range that match any of the selectors (all series when there is none); sorted; at most
   // `limit` (0: no limit).
   virtual Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,

@@ -29,8 +29,8 @@ class KvStore final : public Store {
   Result<WriteReceipt> write(WriteBatch batch) override;
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const override;
-  Status windows(const SeriesQuery& query, std::span<const TimeRange> windows,
-                 const WindowVisitor& visit) const override;
+  Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
+                       const WindowVisitor& visit) const override;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
                                      std::size_t limit) const override;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
@@ -64,6 +64,12 @@ class KvStore final : public Store {
   Status replay();
   Status load_metadata();
   static void to_wire(WriteBatch& batch, std::string& arena);
+  // The histograms of a batch under the label bytes of their series, as WireSamples are.
+  struct WireHistograms {
+    WireSamples names;  // their first and count are of `samples` here
+    std::vector<HistogramSample> samples;
+  };
+  static WireHistograms to_wire(std::vector<SeriesHistograms>& histograms, std::string& arena);
   // Takes out what is too old or too new; says which and why.
   void refuse(WriteBatch& batch, WriteReceipt& receipt) const;
   // The metadata that says something new.

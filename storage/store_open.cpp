@@ -19,7 +19,7 @@ KvStore::KvStore(Options options, Clock& clock, Log& log, Registry& registry)
       clock_(clock),
       log_(log),
       registry_(registry),
-      samples_total_(registry.counter("plumbline_store_samples_total", "Samples stored.")),
+      samples_total_(registry.counter("plumbline_store_samples_total", "Samples stored, histograms among them.")),
       rows_total_(registry.counter("plumbline_store_rows_total", "Rows stored.")),
       labels_total_(registry.counter("plumbline_store_labels_total", "Late labels stored.")),
       seal_seconds_(registry.histogram("plumbline_store_seal_seconds", "How long sealing the head took.")),
@@ -121,11 +121,12 @@ Status KvStore::replay() {
   std::uint64_t rows = 0;
   const auto apply = [&](std::uint64_t sequence, std::string_view bytes) -> Status {
     auto record = decode_record(bytes);
-    Status done = record ? series_->replay(record->definitions, record->runs, record->samples) : fail(std::move(record).error());
+    Status done = record ? series_->replay(record->definitions, {record->runs, record->samples, record->histogram_runs, record->histograms})
+                         : fail(std::move(record).error());
     if (done) done = apply_facts(record->metadata, record->state);
     if (!done) return fail(done.error().in(options_.path + ": journal record " + std::to_string(sequence)));
     ++records;
-    samples += record->samples.size();
+    samples += record->samples.size() + record->histograms.size();
     for (const model::StreamRows& stream : record->events) rows += stream.rows.size();
     events_->append(record->events, record->labels);
     return {};

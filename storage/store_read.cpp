@@ -10,8 +10,8 @@ Status KvStore::select(const SeriesQuery& query, const SeriesVisitor& visit) con
   return series_->select(query, visit);
 }
 
-Status KvStore::windows(const SeriesQuery& query, std::span<const TimeRange> windows,
-                        const WindowVisitor& visit) const {
+Result<bool> KvStore::windows(const SeriesQuery& query, std::span<const TimeRange> windows,
+                              const WindowVisitor& visit) const {
   ReadLock alive_lock(alive_mutex_);
   PLUMBLINE_CHECK_OK(alive());
   return series_->windows(query, windows, visit);

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "daemon/base/bytes.hpp"
+#include "storage/codec/histogram_row.hpp"
 #include "storage/journal/frame.hpp"
 
 namespace plumbline::storage {
@@ -21,6 +22,7 @@ enum Section : std::uint8_t {
   section_labels,
   section_metadata,
   section_state,
+  section_histograms,
 };
 
 enum Tag : std::uint8_t { tag_null, tag_false, tag_true, tag_i64, tag_f64, tag_string, tag_list };
@@ -151,6 +153,26 @@ void RecordWriter::samples(std::span<const series::SeriesRun> runs, std::span<co
   out_.resize(static_cast<std::size_t>(at - out_.data()));
 }
 
+void RecordWriter::histograms(std::span<const series::SeriesRun> runs, std::span<const model::HistogramSample> histograms) {
+  if (runs.empty()) return;
+  ByteWriter out;
+  out.u8(section_histograms);
+  out.varint(runs.size());
+  const model::HistogramLayout* layout = nullptr;
+  std::int64_t previous = 0;
+  for (const series::SeriesRun& run : runs) {
+    out.varint(run.id);
+    out.varint(run.count);
+    for (const model::HistogramSample& s : histograms.subspan(run.first, run.count)) {
+      out.zigzag(wrapping_sub(s.t, previous));
+      previous = s.t;
+      codec::put_histogram(out, s.h, layout);
+      layout = &s.h.layout;
+    }
+  }
+  out_.append(out.str());
+}
+
 void RecordWriter::events(const std::vector<model::StreamRows>& events) {
   if (events.empty()) return;
   ByteWriter out;
@@ -221,6 +243,7 @@ std::string encode_record(const Record& record) {
   RecordWriter writer(out);
   writer.definitions(record.definitions);
   writer.samples(record.runs, record.samples);
+  writer.histograms(record.histogram_runs, record.histograms);
   writer.events(record.events);
   writer.labels(record.labels);
   writer.metadata(record.metadata);
@@ -270,6 +293,32 @@ Status get_samples(ByteReader& in, std::vector<series::SeriesRun>& runs, std::ve
     }
   }
   if (done != count) return damaged("fewer samples than it says");
+  return {};
+}
+
+Status get_histograms(ByteReader& in, std::vector<series::SeriesRun>& runs, std::vector<model::HistogramSample>& histograms) {
+  const std::uint64_t run_count = in.varint();
+  if (!plausible(run_count, in)) return damaged("more runs of histograms than bytes");
+  runs.clear();
+  histograms.clear();
+  model::HistogramLayout layout;
+  std::int64_t t = 0;
+  for (std::uint64_t r = 0; r < run_count; ++r) {
+    const std::uint64_t id = in.varint();
+    const std::uint64_t length = in.varint();
+    if (id > 0xffff'ffffull) return damaged("a series id outside of u32");
+    if (!plausible(length, in)) return damaged("more histograms than bytes");
+    runs.push_back({static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(histograms.size()),
+                    static_cast<std::uint32_t>(length)});
+    for (std::uint64_t i = 0; i < length; ++i) {
+      t = wrapping_add(t, in.zigzag());
+      model::HistogramSample& sample = histograms.emplace_back();
+      sample.t = t;
+      if (!codec::get_histogram(in, sample.h, histograms.size() > 1 ? &layout : nullptr))
+        return damaged("a histogram that does not decode");
+      layout = sample.h.layout;
+    }
+  }
   return {};
 }
 
@@ -350,6 +399,7 @@ Status get_section(std::uint8_t section, ByteReader& in, Record& out) {
     case section_labels: return get_labels(in, out.labels);
     case section_metadata: return get_metadata(in, out.metadata);
     case section_state: return get_state(in, out.state);
+    case section_histograms: return get_histograms(in, out.histogram_runs, out.histograms);
     default: return damaged("a section of an unknown kind");
   }
 }
@@ -359,10 +409,10 @@ Status get_section(std::uint8_t section, ByteReader& in, Record& out) {
 Result<Record> decode_record(std::string_view bytes) {
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
-  if (in.ok() && version != record_version)
+  if (in.ok() && (version > record_version || version < record_version_min))
     return fail(Code::unsupported, "journal record of version " + std::to_string(version) +
-                                       ", this Plumbline reads version " + std::to_string(record_version) +
-                                       ": start the newer Plumbline once and stop it gracefully");
+                                       ", this Plumbline reads versions " + std::to_string(record_version_min) + " to " +
+                                       std::to_string(record_version) + ": start the newer Plumbline once and stop it gracefully");
   Record out;
   while (in.ok() && !in.done()) PLUMBLINE_CHECK_OK(get_section(in.u8(), in, out));
   if (!in.ok()) return damaged("it ends early");

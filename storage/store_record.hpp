@@ -14,12 +14,16 @@
 
 namespace plumbline::storage {
 
-inline constexpr std::uint8_t record_version = 2;  // 1 was a value of the RocksDB family `journal`
+// 1 was a value of the RocksDB family `journal`; 2 had no histograms and is read.
+inline constexpr std::uint8_t record_version = 3;
+inline constexpr std::uint8_t record_version_min = 2;
 
 struct Record {
   std::vector<series::Definition> definitions;
   std::vector<series::SeriesRun> runs;  // slices of `samples`, one after the other
   std::vector<model::Sample> samples;
+  std::vector<series::SeriesRun> histogram_runs;  // slices of `histograms`
+  std::vector<model::HistogramSample> histograms;
   std::vector<model::StreamRows> events;
   std::vector<model::LateLabel> labels;
   std::vector<MetricMetadata> metadata;
@@ -34,6 +38,7 @@ class RecordWriter {
   void definitions(std::span<const series::Definition> definitions);
   // Runs are slices of `samples`, which may hold others besides.
   void samples(std::span<const series::SeriesRun> runs, std::span<const model::Sample> samples);
+  void histograms(std::span<const series::SeriesRun> runs, std::span<const model::HistogramSample> histograms);
   void events(const std::vector<model::StreamRows>& events);
   void labels(const std::vector<model::LateLabel>& labels);
   void metadata(const std::vector<MetricMetadata>& metadata);

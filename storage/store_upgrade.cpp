@@ -43,7 +43,7 @@ Status KvStore::upgrade_from_v1() {
     }
     samples += record.samples.size();
     open = {};
-    PLUMBLINE_CHECK_OK(series_->replay({}, record.runs, record.samples));
+    PLUMBLINE_CHECK_OK(series_->replay({}, {record.runs, record.samples, {}, {}}));
     if (series_->head_bytes() < options_.head_bytes_max) return {};
     Lock upkeep(upkeep_mutex_);
     return seal_heads();
@@ -66,7 +66,7 @@ Status KvStore::upgrade_from_v1() {
     ByteReader in(key);
     const std::uint64_t sequence = in.be64();
     auto record = decode_record_v1(sequence, value);
-    damage = record ? series_->replay({}, record->runs, record->samples) : fail(std::move(record).error());
+    damage = record ? series_->replay({}, {record->runs, record->samples, {}, {}}) : fail(std::move(record).error());
     if (damage) events_->append(record->events, record->labels);
     if (!damage) damage = fail(damage.error().in(options_.path + ": journal record " + std::to_string(sequence)));
     return damage.has_value();

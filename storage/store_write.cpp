@@ -74,6 +74,22 @@ void KvStore::to_wire(WriteBatch& batch, std::string& arena) {
   batch.series.clear();
 }
 
+KvStore::WireHistograms KvStore::to_wire(std::vector<SeriesHistograms>& histograms, std::string& arena) {
+  WireHistograms out;
+  std::vector<std::size_t> ends;
+  for (const SeriesHistograms& s : histograms) {
+    model::append_wire_form(s.labels, arena);
+    ends.push_back(arena.size());
+  }
+  for (std::size_t i = 0, from = 0; i < histograms.size(); from = ends[i++]) {
+    std::vector<HistogramSample>& samples = histograms[i].samples;
+    out.names.series.push_back({std::string_view(arena).substr(from, ends[i] - from),
+                                static_cast<std::uint32_t>(out.samples.size()), static_cast<std::uint32_t>(samples.size())});
+    std::ranges::move(samples, std::back_inserter(out.samples));
+  }
+  return out;
+}
+
 void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
   const std::int64_t now_ns = clock_.now_ns();
   const std::int64_t now_ms = now_ns / 1'000'000;
@@ -109,6 +125,20 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
     wire = std::move(kept);
   }
   receipt.samples = wire.samples.size();
+  for (SeriesHistograms& series : batch.histograms) {
+    std::erase_if(series.samples, [&](const HistogramSample& s) {
+      const auto name = [&] { return "histogram of " + series.labels.str() + " at " + format_rfc3339_ms(s.t); };
+      if (const char* reason = ms.refuses(s.t); reason != nullptr) {
+        refusals.add(reason, [&] { return name() + " " + why(reason, options_.retention_series, options_.future_max); });
+        return true;
+      }
+      const Status sound = model::check_histogram(s.h);
+      if (!sound) refusals.add("invalid_histogram", [&] { return name() + ": " + sound.error().message; });
+      return !sound;
+    });
+    receipt.histograms += series.samples.size();
+  }
+  std::erase_if(batch.histograms, [](const SeriesHistograms& s) { return s.samples.empty(); });
   for (model::StreamRows& stream : batch.events) {
     const bool exemplars = stream.kind == EventKind::exemplar;
     std::erase_if(stream.rows, [&](const model::Row& row) {
@@ -162,7 +192,19 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   thread_local series::Resolved resolved;
   thread_local std::string record;
   series_->resolve(batch.wire, {options_.series_active_max, options_.series_per_metric_max}, resolved);
-  const bool nothing_else = batch.events.empty() && batch.labels.empty() && batch.metadata.empty() && batch.state.empty();
+  WireHistograms histograms;
+  std::string names;  // of the histograms' series; lives as long as the views of it
+  series::Resolved of_histograms;
+  if (!batch.histograms.empty()) {
+    histograms = to_wire(batch.histograms, names);
+    series_->resolve(histograms.names, {options_.series_active_max, options_.series_per_metric_max}, of_histograms);
+    receipt.histograms -= of_histograms.refused_samples;
+    resolved.over_limit |= of_histograms.over_limit;
+    std::ranges::move(of_histograms.definitions, std::back_inserter(resolved.definitions));
+    std::ranges::move(of_histograms.refusals, std::back_inserter(resolved.refusals));
+  }
+  const bool nothing_else = of_histograms.runs.empty() && batch.events.empty() && batch.labels.empty() && batch.metadata.empty() &&
+                            batch.state.empty();
   if (resolved.runs.empty() && nothing_else && resolved.over_limit)
     // Nothing but new series over a limit: the sender is told to come later. Otherwise what can be stored is.
     return fail(Code::over_limit, resolved.refusals.front().example);
@@ -173,6 +215,7 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   RecordWriter writer(record);
   writer.definitions(resolved.definitions);
   writer.samples(resolved.runs, batch.wire.samples);
+  writer.histograms(of_histograms.runs, histograms.samples);
   writer.events(batch.events);
   writer.labels(batch.labels);
   writer.metadata(batch.metadata);
@@ -182,7 +225,7 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   Status applied;
   const auto appended = journal_->append(record, sync(), [&](std::uint64_t) {
     in_journal = true;
-    series_->append(resolved.runs, batch.wire.samples, resolved.definitions);
+    series_->append({resolved.runs, batch.wire.samples, of_histograms.runs, histograms.samples}, resolved.definitions);
     applied = apply_facts(batch.metadata, batch.state);
   });
   // A record that is in the journal is shown as a whole, also when the disk refused to make it durable or RocksDB refused its
@@ -192,7 +235,7 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   if (record.capacity() > record_kept_max) std::string().swap(record);
   events_->append(batch.events, batch.labels);
   note_first_write();
-  samples_total_.add(receipt.samples);
+  samples_total_.add(receipt.samples + receipt.histograms);
   rows_total_.add(receipt.rows);
   labels_total_.add(receipt.labels);
   if (!appended) return fail(appended.error());

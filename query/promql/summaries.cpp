@@ -85,7 +85,7 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   Columns columns;
   Status inside;
   bool exact = true;
-  const Status read = context_.reader.windows(query, windows, [&](const Labels& labels, std::span<const model::WindowSummary> summaries) {
+  const Result<bool> read = context_.reader.windows(query, windows, [&](const Labels& labels, std::span<const model::WindowSummary> summaries) {
     Column column(labels, grid.count);
     for (std::size_t i = 0; i < grid.count; ++i) {
       const model::WindowSummary& s = summaries[i];
@@ -101,8 +101,8 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
     return inside.has_value();
   });
   PLUMBLINE_CHECK_OK(inside);
-  PLUMBLINE_CHECK_OK(read);
-  if (!exact) return false;
+  PLUMBLINE_TRY(const bool floats_only, read);
+  if (!exact || !floats_only) return false;
   std::ranges::sort(columns, {}, &Column::labels);
   LabelIndex seen;
   for (Column& column : columns) {

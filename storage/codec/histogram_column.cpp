@@ -8,6 +8,7 @@
 #include "daemon/base/check.hpp"
 #include "storage/codec/column_floats.hpp"
 #include "storage/codec/column_ints.hpp"
+#include "storage/codec/histogram_row.hpp"
 #include "storage/codec/times.hpp"
 
 namespace plumbline::storage::codec {
@@ -62,38 +63,10 @@ bool get_column(ByteReader& in, std::size_t count, std::vector<double>& out) {
 
 // --------------------------------------------------------------------------------------------------------------- layouts
 
-void put_spans(ByteWriter& out, const std::vector<BucketSpan>& spans) {
-  out.varint(spans.size());
-  for (const BucketSpan& s : spans) {
-    out.zigzag(s.offset);
-    out.varint(s.length);
-  }
-}
-
 std::string layout_bytes(const HistogramLayout& layout) {
   ByteWriter out;
-  out.zigzag(layout.schema);
-  out.f64(layout.zero_threshold);
-  put_spans(out, layout.positive_spans);
-  put_spans(out, layout.negative_spans);
-  if (layout.is_custom()) {
-    out.varint(layout.custom_bounds.size());
-    for (const double b : layout.custom_bounds) out.f64(b);
-  }
+  put_layout(out, layout);
   return out.take();
-}
-
-bool get_spans(ByteReader& in, std::vector<BucketSpan>& out, std::size_t& buckets) {
-  buckets = 0;
-  for (std::uint64_t n = in.varint(); n > 0; --n) {
-    const std::int64_t offset = in.zigzag();
-    const std::uint64_t length = in.varint();
-    if (!in.ok() || offset != static_cast<std::int32_t>(offset) || length > model::limit::histogram_buckets_max) return false;
-    buckets += length;
-    if (buckets > model::limit::histogram_buckets_max) return false;
-    out.push_back({static_cast<std::int32_t>(offset), static_cast<std::uint32_t>(length)});
-  }
-  return in.ok();
 }
 
 struct Layout {
@@ -101,20 +74,17 @@ struct Layout {
   std::size_t positive = 0, negative = 0;  // buckets
 };
 
+std::size_t buckets_of(const std::vector<BucketSpan>& spans) {
+  std::size_t out = 0;
+  for (const BucketSpan& s : spans) out += s.length;
+  return out;
+}
+
 bool get_layout(ByteReader& in, Layout& out) {
-  const std::int64_t schema = in.zigzag();
-  out.layout.schema = static_cast<int>(schema);
-  const bool known = schema == model::histogram_schema_custom ||
-                     (schema >= model::histogram_schema_min && schema <= model::histogram_schema_max);
-  out.layout.zero_threshold = in.f64();
-  if (!in.ok() || !known || !get_spans(in, out.layout.positive_spans, out.positive) ||
-      !get_spans(in, out.layout.negative_spans, out.negative))
-    return false;
-  if (!out.layout.is_custom()) return true;
-  const std::uint64_t bounds = in.varint();
-  if (!in.ok() || bounds > in.left() / 8) return false;
-  for (std::uint64_t i = 0; i < bounds; ++i) out.layout.custom_bounds.push_back(in.f64());
-  return in.ok();
+  if (!codec::get_layout(in, out.layout)) return false;
+  out.positive = buckets_of(out.layout.positive_spans);
+  out.negative = buckets_of(out.layout.negative_spans);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- blocks

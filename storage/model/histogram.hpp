@@ -56,6 +56,14 @@ struct HistogramSample {
   Histogram h;
 };
 
+// How many float samples take the memory of this one.
+inline std::size_t samples_worth(const Histogram& h) {
+  const HistogramLayout& l = h.layout;
+  return (sizeof(HistogramSample) +
+          8 * (h.positive.size() + h.negative.size() + l.positive_spans.size() + l.negative_spans.size() + l.custom_bounds.size())) /
+         sizeof(Sample);
+}
+
 // Equality of bits, so that NaN payloads and -0.0 count.
 bool same_bits(const HistogramLayout& a, const HistogramLayout& b);
 bool same_bits(const Histogram& a, const Histogram& b);

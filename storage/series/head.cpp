@@ -47,7 +47,8 @@ HeadPage& Head::page(SeriesId id) {
   return install(install((*directories_)[page / fan_out]).pages[page % fan_out]);
 }
 
-TimeRange Head::append(std::span<const SeriesRun> runs, std::span<const Sample> samples) {
+template <class Sample>
+TimeRange Head::append_all(std::span<const SeriesRun> runs, std::span<const Sample> samples) {
   std::uint64_t fresh = 0;
   std::uint64_t stored = 0;
   std::uint64_t grown = 0;
@@ -75,13 +76,18 @@ TimeRange Head::append(std::span<const SeriesRun> runs, std::span<const Sample> 
   return seen;
 }
 
-bool Head::read(SeriesId id, TimeRange range, std::vector<Sample>& out) const {
+TimeRange Head::append(std::span<const SeriesRun> runs, std::span<const Sample> samples) { return append_all(runs, samples); }
+TimeRange Head::append(std::span<const SeriesRun> runs, std::span<const model::HistogramSample> samples) {
+  return append_all(runs, samples);
+}
+
+bool Head::read(SeriesId id, TimeRange range, std::vector<Sample>& out, std::vector<model::HistogramSample>& histograms) const {
   const HeadPage* at = find(id);
   if (at == nullptr) return false;
-  const std::size_t before = out.size();
+  const std::size_t before = out.size() + histograms.size();
   Lock lock(at->mutex());
-  at->read(id % page_series, range, out);
-  return out.size() > before;
+  at->read(id % page_series, range, out, histograms);
+  return out.size() + histograms.size() > before;
 }
 
 bool Head::any(SeriesId id, TimeRange range) const {

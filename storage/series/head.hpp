@@ -29,8 +29,11 @@ class Head {
   std::uint64_t seal_number() const { return seal_number_; }
   // A whole request. Neighbouring runs of one page take its lock once. Returns the first and last time of its samples.
   model::TimeRange append(std::span<const SeriesRun> runs, std::span<const model::Sample> samples);
-  // Appends the samples inside the range to `out`, sorted, one per timestamp. False when there are none.
-  bool read(SeriesId id, model::TimeRange range, std::vector<model::Sample>& out) const;
+  model::TimeRange append(std::span<const SeriesRun> runs, std::span<const model::HistogramSample> samples);
+  // Appends what lies inside the range, sorted, one sample per timestamp: a float or a histogram, the last write. Both in one
+  // call, because what takes the other's place in between would be missed. False when there is nothing.
+  bool read(SeriesId id, model::TimeRange range, std::vector<model::Sample>& out,
+            std::vector<model::HistogramSample>& histograms) const;
   bool any(SeriesId id, model::TimeRange range) const;
   bool holds(SeriesId id) const;
   Roaring ids() const;
@@ -47,13 +50,15 @@ class Head {
   struct Directory {
     std::array<std::atomic<HeadPage*>, fan_out> pages{};
   };
+  template <class Sample>
+  model::TimeRange append_all(std::span<const SeriesRun> runs, std::span<const Sample> samples);
   HeadPage* find(SeriesId id) const;
   HeadPage& page(SeriesId id);
 
   const std::uint64_t seal_number_;
   const std::unique_ptr<std::array<std::atomic<Directory*>, fan_out>> directories_;
   std::atomic<std::uint64_t> series_{0};
-  std::atomic<std::uint64_t> samples_{0};
+  std::atomic<std::uint64_t> samples_{0};  // of both kinds
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::int64_t> min_t_{std::numeric_limits<std::int64_t>::max()};
   std::atomic<std::int64_t> max_t_{std::numeric_limits<std::int64_t>::min()};

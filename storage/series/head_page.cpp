@@ -172,7 +172,8 @@ void HeadPage::put_block(Slot& s, const std::uint8_t* bytes, std::size_t size) {
 
 void HeadPage::late(std::uint32_t slot, Sample sample) {
   Slot& s = slots_[slot];
-  if (sample.t == s.last_t && !s.has_side && s.count > 0) {
+  if (s.has_histograms) histograms_->at(slot).remove(sample.t);
+  if (sample.t == s.last_t && !s.has_side && !s.has_histograms && s.count > 0) {
     // A sender repeats its last sample when it retries; a rewrite of it is a store.
     values(s.tail)[s.count - 1 - ends[s.pieces - 1u]] = sample.v;
     return;
@@ -218,7 +219,41 @@ void HeadPage::in_order(const Slot& s, TimeRange range, std::vector<Sample>& out
   }
 }
 
-void HeadPage::read(std::uint32_t slot, TimeRange range, std::vector<Sample>& out) const {
+bool HeadPage::append(std::uint32_t slot, const model::HistogramSample& sample) {
+  Slot& s = slots_[slot];
+  const bool fresh = s.pieces == 0;
+  if (fresh) make_room(s, false);
+  if (!histograms_) histograms_ = std::make_unique<std::unordered_map<std::uint32_t, HistogramBuffer>>();
+  HistogramBuffer& buffer = (*histograms_)[slot];
+  const std::size_t before = s.has_histograms ? buffer.memory_bytes() : 0;
+  s.has_histograms = true;
+  buffer.add(sample);
+  side_bytes_ += buffer.memory_bytes() - before;
+  if (sample.t > s.last_t) {
+    if (s.count > 0) make_room(s, true);  // last_t is no longer that of the tail: the next float begins another
+    s.last_t = sample.t;
+  }
+  return fresh;
+}
+
+void HeadPage::read(std::uint32_t slot, TimeRange range, std::vector<Sample>& out,
+                    std::vector<model::HistogramSample>& histograms) const {
+  const std::size_t first = out.size();
+  read_floats(slot, range, out);
+  if (!slots_[slot].has_histograms) return;
+  auto at = static_cast<std::ptrdiff_t>(histograms.size());
+  histograms_->at(slot).read(range, histograms);
+  // A float that came after a histogram of its time has removed it: those that are there came later.
+  const auto hidden = [&](const Sample& s) {
+    const auto winner = std::lower_bound(histograms.begin() + at, histograms.end(), s.t,
+                                         [](const model::HistogramSample& h, std::int64_t t) { return h.t < t; });
+    at = winner - histograms.begin();
+    return winner != histograms.end() && winner->t == s.t;
+  };
+  out.erase(std::remove_if(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), hidden), out.end());
+}
+
+void HeadPage::read_floats(std::uint32_t slot, TimeRange range, std::vector<Sample>& out) const {
   const Slot& s = slots_[slot];
   if (s.pieces == 0) return;
   const std::size_t first = out.size();
@@ -248,6 +283,7 @@ bool HeadPage::any(std::uint32_t slot, TimeRange range) const {
   if (s.pieces == 0) return false;
   if (range.contains(s.last_t)) return true;
   if (s.has_side && side_.at(slot).any(range)) return true;
+  if (s.has_histograms && histograms_->at(slot).any(range)) return true;
   if (s.last_t < range.min) return false;
   std::vector<Sample> inside;
   in_order(s, range, inside);

@@ -3,6 +3,7 @@
 //   slot -> tail: up to 16 raw samples in a chain of pieces of 4, 4 and 8 (append is two stores)
 //        -> ring of buffers with packed blocks of 16 (codec/block16), about 1 to 2 bytes a sample
 //        -> side buffer, where a sample came late or rewrites one
+//        -> histograms, of the few series that have them
 // Series that are scraped together close their blocks together: a block's times are stored once for all of them.
 #pragma once
 
@@ -16,6 +17,7 @@
 
 #include "daemon/base/mutex.hpp"
 #include "storage/model/sample.hpp"
+#include "storage/series/histogram_buffer.hpp"
 #include "storage/series/slab_pool.hpp"
 
 namespace plumbline::storage::series {
@@ -63,10 +65,13 @@ class HeadPage {
     s.last_offset = offset;
     return fresh;
   }
+  // The same. From then on last_t is that of both kinds, so that a float which takes a histogram's place comes late, and the
+  // way of floats that come in order knows nothing of histograms.
+  bool append(std::uint32_t slot, const model::HistogramSample& sample) PLUMBLINE_REQUIRES(mutex_);
   bool holds(std::uint32_t slot) const PLUMBLINE_REQUIRES(mutex_) { return slots_[slot].pieces != 0; }
-  // Appends the samples inside the range to `out`: in the order of time, one per timestamp.
-  void read(std::uint32_t slot, model::TimeRange range, std::vector<model::Sample>& out) const
-      PLUMBLINE_REQUIRES(mutex_);
+  // Appends what lies inside the range: in the order of time, one sample per timestamp, a float or a histogram.
+  void read(std::uint32_t slot, model::TimeRange range, std::vector<model::Sample>& out,
+            std::vector<model::HistogramSample>& histograms) const PLUMBLINE_REQUIRES(mutex_);
   bool any(std::uint32_t slot, model::TimeRange range) const PLUMBLINE_REQUIRES(mutex_);
   // Bytes that this page has taken since the last call.
   std::size_t take_growth() PLUMBLINE_REQUIRES(mutex_) {
@@ -91,6 +96,7 @@ class HeadPage {
     std::uint8_t pieces : 2 = 0;   // of the tail; 0: the series has no sample here
     bool has_blocks : 1 = false;
     bool has_side : 1 = false;
+    bool has_histograms : 1 = false;
   };
   static_assert(sizeof(Slot) == 40);
   static constexpr std::uint8_t tail_max = 16;
@@ -113,6 +119,8 @@ class HeadPage {
   void close_block(Slot& s) PLUMBLINE_REQUIRES(mutex_);
   std::uint32_t store_times(const Slot& s, const Tail& tail) PLUMBLINE_REQUIRES(mutex_);
   void put_block(Slot& s, const std::uint8_t* bytes, std::size_t size) PLUMBLINE_REQUIRES(mutex_);
+  // Of floats alone, whether or not a histogram took the place of some.
+  void read_floats(std::uint32_t slot, model::TimeRange range, std::vector<model::Sample>& out) const PLUMBLINE_REQUIRES(mutex_);
   void late(std::uint32_t slot, model::Sample sample) PLUMBLINE_REQUIRES(mutex_);
   // Every sample that arrived in order, oldest first.
   void in_order(const Slot& s, model::TimeRange range, std::vector<model::Sample>& out) const PLUMBLINE_REQUIRES(mutex_);
@@ -133,7 +141,9 @@ class HeadPage {
   std::array<ClosedTimes, 4> closed_ PLUMBLINE_GUARDED_BY(mutex_);  // four targets may take turns on a page
   std::uint8_t next_closed_ PLUMBLINE_GUARDED_BY(mutex_) = 0;
   std::unordered_map<std::uint32_t, SideBuffer> side_ PLUMBLINE_GUARDED_BY(mutex_);
-  std::size_t side_bytes_ PLUMBLINE_GUARDED_BY(mutex_) = 0;
+  std::size_t side_bytes_ PLUMBLINE_GUARDED_BY(mutex_) = 0;  // of both maps
+  // A pointer: most pages have no histograms and pay for none.
+  std::unique_ptr<std::unordered_map<std::uint32_t, HistogramBuffer>> histograms_ PLUMBLINE_GUARDED_BY(mutex_);
   std::size_t reported_bytes_ PLUMBLINE_GUARDED_BY(mutex_) = 0;
 };
 

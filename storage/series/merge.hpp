@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "storage/model/histogram.hpp"
 #include "storage/model/sample.hpp"
 
 namespace plumbline::storage::series {
@@ -16,19 +17,27 @@ class Gather {
  public:
   // Where the next piece is to be appended by the caller; commit() tells that it was, and whose it is.
   std::vector<model::Sample>& buffer() { return samples_; }
+  std::vector<model::HistogramSample>& histogram_buffer() { return histograms_; }
   void commit(std::uint64_t order);
-  // Sorted, one sample per timestamp.
-  std::span<const model::Sample> end();
+  // Sorts and merges. Then samples() and histograms() are sorted, and a timestamp has one of either.
+  void end();
+  std::span<const model::Sample> samples() const { return samples_; }
+  std::span<const model::HistogramSample> histograms() const { return histograms_; }
+  bool empty() const { return samples_.empty() && histograms_.empty(); }
   void clear();
-  std::size_t size() const { return samples_.size(); }
 
  private:
   struct Piece {
     std::uint64_t order = 0;
     std::size_t first = 0;
     std::size_t count = 0;
+    std::size_t first_histogram = 0;
+    std::size_t histograms = 0;
   };
+  void merge_mixed();
+
   std::vector<model::Sample> samples_;
+  std::vector<model::HistogramSample> histograms_;
   std::vector<Piece> pieces_;
   bool apart_ = true;  // every piece begins after the end of the one before
 };

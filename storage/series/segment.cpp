@@ -230,6 +230,50 @@ Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange ran
   return {};
 }
 
+Result<HistogramRecord> SegmentWalk::histograms(std::size_t at_place) {
+  const HistogramsPlace& place = file_.index().histograms[at_place];
+  PLUMBLINE_TRY(const std::string_view bytes, body(Record::histograms, place.key_vshard, place.number));
+  auto record = HistogramRecord::open(bytes, file_.day_start());
+  if (!record) return fail(at(Record::histograms, place.number, record.error()));
+  if (record->blocks().front().series.vshard != place.first || record->blocks().back().series.vshard != place.last)
+    return fail(at(Record::histograms, place.number, {Code::corrupt, "holds other vshards than the info record says"}));
+  return record;
+}
+
+Status SegmentFile::read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range,
+                                    const HistogramVisitor& visit) const {
+  if (index_.histograms.empty() || !range.overlaps(info().min_t, info().max_t)) return {};
+  SegmentWalk walk(*this);
+  for (std::size_t p = 0; p < index_.histograms.size(); ++p) {
+    const HistogramsPlace& place = index_.histograms[p];
+    const auto from = std::ranges::lower_bound(wanted, SeriesRef{place.first, 0});
+    const auto to = std::ranges::upper_bound(from, wanted.end(), SeriesRef{place.last, 0xffff'ffff});
+    if (std::none_of(from, to, [this](const SeriesRef& s) { return index_.histogram_ids.contains(s.id); })) continue;
+    PLUMBLINE_TRY(const HistogramRecord record, walk.histograms(p));
+    for (const HistogramRecord::Block& block : record.blocks()) {
+      if (!range.overlaps(block.min_t, block.max_t) || !std::binary_search(from, to, block.series)) continue;
+      std::vector<model::HistogramSample> samples;
+      if (const Status read = record.read(block, samples); !read)
+        return fail(walk.at(Record::histograms, place.number, read.error()));
+      std::erase_if(samples, [&](const model::HistogramSample& s) { return !range.contains(s.t); });
+      if (!samples.empty()) PLUMBLINE_CHECK_OK(visit(block.series, std::move(samples)));
+    }
+  }
+  return {};
+}
+
+Result<std::vector<SeriesRef>> SegmentFile::histogram_order(std::uint16_t first, std::uint16_t last) const {
+  std::vector<SeriesRef> out;
+  SegmentWalk walk(*this);
+  for (std::size_t p = 0; p < index_.histograms.size(); ++p) {
+    if (index_.histograms[p].last < first || index_.histograms[p].first > last) continue;
+    PLUMBLINE_TRY(const HistogramRecord record, walk.histograms(p));
+    for (const HistogramRecord::Block& b : record.blocks())
+      if (b.series.vshard >= first && b.series.vshard <= last && (out.empty() || out.back() != b.series)) out.push_back(b.series);
+  }
+  return out;
+}
+
 Status Segment::read_summaries(std::span<const SeriesRef> wanted, model::TimeRange range,
                                const std::function<Status(const ChunkInfo&)>& visit) const {
   return read(wanted, range, [&](const SegmentChunk& chunk) { return visit(chunk.info()); });
@@ -249,7 +293,8 @@ Result<std::vector<SeriesRef>> SegmentFile::order(std::uint16_t first, std::uint
 
 std::uint64_t SegmentFile::memory_bytes() const {
   return sizeof *this + index_.groups.capacity() * sizeof(GroupPlace) + index_.times.capacity() * sizeof(TimesPlace) +
-         index_.ids.getSizeInBytes();
+         index_.ids.getSizeInBytes() + index_.histogram_ids.getSizeInBytes() +
+         index_.histograms.capacity() * sizeof(HistogramsPlace);
 }
 
 }  // namespace plumbline::storage::series

@@ -17,6 +17,7 @@
 
 #include "daemon/base/error.hpp"
 #include "storage/kv/table_file.hpp"
+#include "storage/model/histogram.hpp"
 #include "storage/model/sample.hpp"
 #include "storage/series/chunk_summary.hpp"
 #include "storage/series/directory_cache.hpp"
@@ -38,7 +39,8 @@ struct SegmentInfo {
   std::int64_t min_t = 0;
   std::int64_t max_t = 0;
   std::uint64_t series = 0;
-  std::uint64_t samples = 0;
+  std::uint64_t samples = 0;     // of both kinds
+  std::uint64_t histograms = 0;  // those of them that are
 };
 
 // `<yyyymmdd of the day>-<seal, 16 hex>.sst`; a rewritten one (merged, or without what was deleted) has its seal's number and
@@ -73,6 +75,8 @@ class SegmentChunk {
  protected:
   ~SegmentChunk() = default;
 };
+// Sorted samples inside the range, never none; a series may come several times, in the order of time.
+using HistogramVisitor = std::function<Status(SeriesRef, std::vector<model::HistogramSample>&&)>;
 // An error stops the walk and is its result.
 using ChunkVisitor = std::function<Status(const SegmentChunk&)>;
 
@@ -88,6 +92,7 @@ class Segment {
   std::uint32_t day() const { return info().day; }
   std::uint64_t seal() const { return info().seal; }
   virtual const Roaring& ids() const = 0;
+  virtual const Roaring& histogram_ids() const = 0;  // of them, those that have histograms
   // The vshards that share groups with this one, first and last: reading them in one call decodes each group once.
   virtual std::pair<std::uint16_t, std::uint16_t> vshards_with(std::uint16_t vshard) const = 0;
 
@@ -96,8 +101,12 @@ class Segment {
   // wanted ids. Series come in the order of `wanted`, except that a vshard too large for one group comes in several runs,
   // each of them ordered; the chunks of a series come one after another all the same.
   virtual Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const = 0;
+  // The same for histograms, which stand in records of their own.
+  virtual Status read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range,
+                                 const HistogramVisitor& visit) const = 0;
   // The series of the vshards [first, last] in the order they are stored: by vshard, then label order within each.
   virtual Result<std::vector<SeriesRef>> order(std::uint16_t first, std::uint16_t last) const = 0;
+  virtual Result<std::vector<SeriesRef>> histogram_order(std::uint16_t first, std::uint16_t last) const = 0;
   // Like read() for those who need summaries only.
   Status read_summaries(std::span<const SeriesRef> wanted, model::TimeRange range,
                         const std::function<Status(const ChunkInfo&)>& visit) const;

@@ -12,6 +12,7 @@
 #include "storage/codec/value_group.hpp"
 #include "storage/series/segment_directory.hpp"
 #include "storage/series/segment_format.hpp"
+#include "storage/series/segment_histograms.hpp"
 
 namespace plumbline::storage::series {
 
@@ -22,7 +23,10 @@ class SegmentFile final : public Segment {
   const Roaring& ids() const override { return index_.ids; }
   std::pair<std::uint16_t, std::uint16_t> vshards_with(std::uint16_t vshard) const override;
   Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const override;
+  const Roaring& histogram_ids() const override { return index_.histogram_ids; }
+  Status read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range, const HistogramVisitor& visit) const override;
   Result<std::vector<SeriesRef>> order(std::uint16_t first, std::uint16_t last) const override;
+  Result<std::vector<SeriesRef>> histogram_order(std::uint16_t first, std::uint16_t last) const override;
   std::vector<std::string> verify() const override;
   std::uint64_t memory_bytes() const override;
 
@@ -49,6 +53,8 @@ class SegmentWalk {
   Result<std::span<const double>> values(std::size_t group, std::size_t chunk, std::uint32_t count);
   // Stands until the next call.
   Result<std::span<const std::int64_t>> times(const GroupTimes& place);
+  // By its place in the info record's list.
+  Result<HistogramRecord> histograms(std::size_t place);
   Error at(Record kind, std::uint32_t number, Error error) const;  // says where
 
  private:

@@ -60,6 +60,7 @@ std::string_view name_of(Record record) {
     case Record::times: return "times";
     case Record::directory: return "directory";
     case Record::payload: return "payload";
+    case Record::histograms: return "histograms";
   }
   return "unknown";
 }
@@ -73,9 +74,9 @@ std::string record_key(std::uint16_t vshard, std::uint32_t number) {
 
 std::string info_key() { return record_key(0xffff, 0xffff'ffff); }
 
-std::string frame_record(Record kind, std::string_view body) {
+std::string frame_record(Record kind, std::string_view body, std::uint8_t version) {
   ByteWriter out;
-  out.u8(segment_version);
+  out.u8(version);
   out.u8(static_cast<std::uint8_t>(kind));
   out.raw(body);
   out.le32(crc32c(out.str()));
@@ -89,9 +90,9 @@ Result<std::string_view> unframe_record(Record kind, std::string_view value) {
     return fail(Code::corrupt, "record does not match its checksum");
   ByteReader in(value);
   const std::uint8_t version = in.u8();
-  if (version > segment_version)
+  if (version > segment_version_histograms)
     return fail(Code::unsupported, "record of version " + std::to_string(version) + ", this Plumbline reads up to " +
-                                       std::to_string(segment_version));
+                                       std::to_string(segment_version_histograms));
   const std::uint8_t found = in.u8();
   if (version == 0 || found != static_cast<std::uint8_t>(kind))
     return fail(Code::corrupt, "record of kind " + std::to_string(found) + " where " + std::string(name_of(kind)) +
@@ -159,6 +160,24 @@ std::vector<std::uint64_t> get_column(NumberReader& in, std::size_t length) {
   return out;
 }
 
+namespace {
+
+void put_ids(ByteWriter& out, const Roaring& ids) {
+  std::string bytes(ids.getSizeInBytes(), '\0');
+  ids.write(bytes.data());
+  out.sized(bytes);
+}
+
+Result<Roaring> get_ids(std::string_view bytes) {
+  try {
+    return Roaring::readSafe(bytes.data(), bytes.size());
+  } catch (const std::exception& e) {
+    return fail(Code::corrupt, std::string("info record whose ids do not read: ") + e.what());
+  }
+}
+
+}  // namespace
+
 std::string encode_index(const SegmentIndex& index) {
   ByteWriter out;
   out.varint(index.info.day);
@@ -185,9 +204,20 @@ std::string encode_index(const SegmentIndex& index) {
     vshard = t.vshard;
     number = t.number;
   }
-  std::string ids(index.ids.getSizeInBytes(), '\0');
-  index.ids.write(ids.data());
-  out.sized(ids);
+  put_ids(out, index.ids);
+  if (index.histograms.empty()) return out.take();
+  out.varint(index.info.histograms);
+  out.varint(index.histograms.size());
+  vshard = number = 0;
+  for (const HistogramsPlace& h : index.histograms) {
+    out.varint(h.key_vshard - vshard);
+    out.varint(h.number - number);
+    out.varint(h.first);
+    out.varint(h.last - h.first);
+    vshard = h.key_vshard;
+    number = h.number;
+  }
+  put_ids(out, index.histogram_ids);
   return out.take();
 }
 
@@ -223,12 +253,26 @@ Result<SegmentIndex> decode_index(std::string_view body) {
     out.times.push_back({static_cast<std::uint16_t>(vshard), static_cast<std::uint32_t>(number)});
   }
   const std::string_view ids = in.sized();
-  if (!in.ok() || !in.done() || !sound) return fail(Code::corrupt, "info record that makes no sense");
-  try {
-    out.ids = Roaring::readSafe(ids.data(), ids.size());
-  } catch (const std::exception& e) {
-    return fail(Code::corrupt, std::string("info record whose ids do not read: ") + e.what());
+  std::string_view histogram_ids;
+  if (in.ok() && !in.done()) {
+    out.info.histograms = in.varint();
+    vshard = number = 0;
+    for (std::uint64_t i = 0, n = in.varint(); i < n && in.ok() && sound; ++i) {
+      vshard = step(vshard, kv::vshards);
+      number = step(number, 0xffff'ffff);
+      const std::uint64_t first = step(0, kv::vshards);
+      const std::uint64_t last = step(first, kv::vshards);
+      out.histograms.push_back({static_cast<std::uint16_t>(vshard), static_cast<std::uint32_t>(number),
+                                static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)});
+    }
+    histogram_ids = in.sized();
   }
+  if (!in.ok() || !in.done() || !sound) return fail(Code::corrupt, "info record that makes no sense");
+  PLUMBLINE_TRY(out.ids, get_ids(ids));
+  if (!histogram_ids.empty()) {
+    PLUMBLINE_TRY(out.histogram_ids, get_ids(histogram_ids));
+  }
+  if (!out.histogram_ids.isSubset(out.ids)) return fail(Code::corrupt, "info record with histograms of series that it lacks");
   if (out.ids.cardinality() != out.info.series) return fail(Code::corrupt, "info record with another number of ids");
   return out;
 }

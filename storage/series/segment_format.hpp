@@ -14,8 +14,10 @@
 
 namespace plumbline::storage::series {
 
+// What only a segment with histograms has is of version 2, so that an older reader says that it is too old.
 inline constexpr std::uint8_t segment_version = 1;
-enum class Record : std::uint8_t { info = 0, times = 1, directory = 2, payload = 3 };
+inline constexpr std::uint8_t segment_version_histograms = 2;
+enum class Record : std::uint8_t { info = 0, times = 1, directory = 2, payload = 3, histograms = 4 };
 std::string_view name_of(Record record);
 
 // Record numbers ascend with vshards, so keys ascend as they are written. The info record stands last.
@@ -23,7 +25,7 @@ std::string record_key(std::uint16_t vshard, std::uint32_t number);
 std::string info_key();
 
 // Version, kind, body, CRC-32C.
-std::string frame_record(Record kind, std::string_view body);
+std::string frame_record(Record kind, std::string_view body, std::uint8_t version = segment_version);
 // The body. Fails: corrupt, unsupported.
 Result<std::string_view> unframe_record(Record kind, std::string_view value);
 
@@ -74,12 +76,20 @@ struct TimesPlace {
   std::uint16_t vshard = 0;
   std::uint32_t number = 0;
 };
+struct HistogramsPlace {
+  std::uint16_t key_vshard = 0;
+  std::uint32_t number = 0;
+  std::uint16_t first = 0;  // vshards of its series
+  std::uint16_t last = 0;
+};
 // The info record.
 struct SegmentIndex {
   SegmentInfo info;  // without name and bytes
   std::vector<GroupPlace> groups;
   std::vector<TimesPlace> times;
   Roaring ids;
+  std::vector<HistogramsPlace> histograms;
+  Roaring histogram_ids;
 };
 std::string encode_index(const SegmentIndex& index);          // a body
 Result<SegmentIndex> decode_index(std::string_view body);     // Fails: corrupt

@@ -4,32 +4,17 @@
 
 #include "daemon/base/check.hpp"
 #include "storage/kv/kv.hpp"
+#include "storage/series/merge.hpp"
 #include "storage/series/segment_writer.hpp"
 
 namespace plumbline::storage::series {
 
 namespace {
 
-using Samples = std::vector<model::Sample>;
-
 // What one pass holds decoded: 16 MiB of samples, or one series if it alone is larger.
 constexpr std::uint64_t slice_samples_max = 1u << 20;
 constexpr std::size_t slice_series_max = 2048;
-
-// `later` wins. Both ascend.
-Samples merged(const Samples& earlier, const Samples& later) {
-  if (earlier.empty() || later.empty()) return earlier.empty() ? later : earlier;
-  Samples out;
-  out.reserve(earlier.size() + later.size());
-  auto a = earlier.begin();
-  for (const model::Sample& s : later) {
-    while (a != earlier.end() && a->t < s.t) out.push_back(*a++);
-    if (a != earlier.end() && a->t == s.t) ++a;
-    out.push_back(s);
-  }
-  out.insert(out.end(), a, earlier.end());
-  return out;
-}
+constexpr std::uint64_t histogram_worth = 40;  // float samples that take the memory of a histogram of some 50 buckets
 
 // One order that keeps the label order of every input: a series that the first inputs do not have goes behind the one it
 // follows in its own.
@@ -64,15 +49,20 @@ class Merge {
 
   Status vshard(std::uint16_t v) {
     std::vector<std::vector<SeriesRef>> orders;
+    // How much each series holds, to cut slices by; of histograms, what they have on average.
+    std::unordered_map<std::uint32_t, std::uint64_t> sizes;
     for (const Segment* input : inputs_) {
       PLUMBLINE_TRY(std::vector<SeriesRef> order, input->order(v, v));
       orders.push_back(std::move(order));
+      PLUMBLINE_TRY(std::vector<SeriesRef> of_histograms, input->histogram_order(v, v));
+      if (of_histograms.empty()) continue;
+      const std::uint64_t samples = input->info().histograms / input->histogram_ids().cardinality() + 1;
+      for (const SeriesRef& ref : of_histograms) sizes[ref.id] += samples * histogram_worth;
+      orders.push_back(std::move(of_histograms));
     }
     const std::vector<SeriesRef> order = common_order(orders);
-    // How much each series holds, to cut slices by.
     std::vector<SeriesRef> sorted = order;
     std::ranges::sort(sorted);
-    std::unordered_map<std::uint32_t, std::uint64_t> sizes;
     for (const Segment* input : inputs_)
       PLUMBLINE_CHECK_OK(input->read_summaries(sorted, {}, [&](const ChunkInfo& chunk) -> Status {
         sizes[chunk.id] += chunk.count;
@@ -94,23 +84,36 @@ class Merge {
   Status slice(std::span<const SeriesRef> order) {
     std::vector<SeriesRef> sorted(order.begin(), order.end());
     std::ranges::sort(sorted);
-    std::unordered_map<std::uint32_t, Samples> samples;
-    for (const Segment* input : inputs_) {  // earlier seals first
-      std::unordered_map<std::uint32_t, Samples> more;
-      PLUMBLINE_CHECK_OK(input->read(sorted, {}, [&](const SegmentChunk& chunk) {
-        return chunk.samples({}, more[chunk.info().id]);
-      }));
-      for (auto& [id, later] : more) {
-        Samples& earlier = samples[id];
-        earlier = merged(earlier, later);
-      }
+    std::vector<Gather> gathers(sorted.size());
+    const auto gather_of = [&](SeriesRef ref) -> Gather& {
+      return gathers[static_cast<std::size_t>(std::ranges::lower_bound(sorted, ref) - sorted.begin())];
+    };
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {  // earlier seals first
+      const auto add_floats = [&](const SegmentChunk& chunk) -> Status {
+        Gather& gather = gather_of({chunk.info().vshard, chunk.info().id});
+        PLUMBLINE_CHECK_OK(chunk.samples({}, gather.buffer()));
+        gather.commit(i);
+        return {};
+      };
+      const auto add_histograms = [&](SeriesRef ref, std::vector<model::HistogramSample>&& more) -> Status {
+        Gather& gather = gather_of(ref);
+        std::ranges::move(more, std::back_inserter(gather.histogram_buffer()));
+        gather.commit(i);
+        return {};
+      };
+      PLUMBLINE_CHECK_OK(inputs_[i]->read(sorted, {}, add_floats));
+      PLUMBLINE_CHECK_OK(inputs_[i]->read_histograms(sorted, {}, add_histograms));
     }
     for (const SeriesRef& s : order) {
-      Samples& kept = samples[s.id];
+      Gather& gather = gather_of(s);
+      gather.end();
       if (dropped_)
-        for (const model::TimeRange& range : dropped_(s))
-          std::erase_if(kept, [&](const model::Sample& sample) { return range.contains(sample.t); });
-      if (!kept.empty()) PLUMBLINE_CHECK_OK(out_.add(s, kept));
+        for (const model::TimeRange& range : dropped_(s)) {
+          std::erase_if(gather.buffer(), [&](const model::Sample& sample) { return range.contains(sample.t); });
+          std::erase_if(gather.histogram_buffer(), [&](const model::HistogramSample& sample) { return range.contains(sample.t); });
+        }
+      if (!gather.samples().empty()) PLUMBLINE_CHECK_OK(out_.add(s, gather.samples()));
+      if (!gather.histograms().empty()) PLUMBLINE_CHECK_OK(out_.add_histograms(s, gather.histograms()));
     }
     return {};
   }

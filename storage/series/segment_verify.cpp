@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -36,9 +37,15 @@ class Verifier {
     if (const Status status = file_.table().verify(); !status) tell("blocks: " + status.error().message);
     for (std::size_t g = 0; g < file_.index().groups.size(); ++g)
       if (const Status status = group(g); !status) problems_.push_back(status.error().message);
+    for (std::size_t p = 0; p < file_.index().histograms.size(); ++p)
+      if (const Status status = histograms(p); !status) problems_.push_back(status.error().message);
     const SegmentInfo& info = file_.info();
     if (problems_.empty()) {  // else series are missing for a reason that was told
-      if (!(seen_ == file_.ids())) tell("the series found are not those of the info record");
+      if (!((seen_ | seen_histograms_) == file_.ids())) tell("the series found are not those of the info record");
+      if (!(seen_histograms_ == file_.histogram_ids()))
+        tell("the series found with histograms are not those of the info record");
+      if (histograms_ != info.histograms)
+        tell("info record counts " + std::to_string(info.histograms) + " histograms, there are " + std::to_string(histograms_));
       if (samples_ != info.samples)
         tell("info record counts " + std::to_string(info.samples) + " samples, there are " + std::to_string(samples_));
       if (min_t_ != info.min_t || max_t_ != info.max_t) tell("the info record's times are not those of the samples");
@@ -80,9 +87,50 @@ class Verifier {
       tell(series + "samples of another day");
     if (const char* what = difference(info.summary, summarize(values)))
       tell(series + "chunk " + std::to_string(c) + ": the summary's " + what + " is not that of the samples");
-    if (samples_ == 0 || times.front() < min_t_) min_t_ = times.front();
-    if (samples_ == 0 || times.back() > max_t_) max_t_ = times.back();
-    samples_ += times.size();
+    count(times.size(), times.front(), times.back());
+    return {};
+  }
+
+  void count(std::size_t samples, std::int64_t min_t, std::int64_t max_t) {
+    if (samples_ == 0 || min_t < min_t_) min_t_ = min_t;
+    if (samples_ == 0 || max_t > max_t_) max_t_ = max_t;
+    samples_ += samples;
+  }
+
+  // Blocks of one series stand together, in the order of time, and share no time with its floats.
+  Status histograms(std::size_t p) {
+    PLUMBLINE_TRY(const HistogramRecord record, walk_.histograms(p));
+    const std::string where = "histograms record " + std::to_string(file_.index().histograms[p].number) + ": series ";
+    for (const HistogramRecord::Block& block : record.blocks()) {
+      const std::string series = where + std::to_string(block.series.id) + ": ";
+      const bool again = last_histogram_ && *last_histogram_ == block.series;
+      if (!again && !seen_histograms_.addChecked(block.series.id)) tell(series + "stands twice");
+      if (again && block.min_t <= previous_histogram_t_) tell(series + "blocks overlap");
+      last_histogram_ = block.series;
+      previous_histogram_t_ = block.max_t;
+      std::vector<model::HistogramSample> samples;
+      if (const Status status = record.read(block, samples); !status) {
+        tell(where + status.error().message);
+        continue;
+      }
+      for (const model::HistogramSample& s : samples)
+        if (const Status sound = model::check_histogram(s.h); !sound) {
+          tell(series + sound.error().message);
+          break;
+        }
+      if (day_of(block.min_t) != file_.info().day || day_of(block.max_t) != file_.info().day) tell(series + "samples of another day");
+      const SeriesRef ref = block.series;
+      bool shared = false;
+      PLUMBLINE_CHECK_OK(file_.read({&ref, 1}, {block.min_t, block.max_t}, [&](const SegmentChunk& chunk) -> Status {
+        PLUMBLINE_TRY(const auto times, chunk.times());
+        for (const model::HistogramSample& s : samples) shared |= std::ranges::binary_search(times, s.t);
+        return {};
+      }));
+      if (shared) tell(series + "a float and a histogram at one time");
+      count(samples.size(), block.min_t, block.max_t);
+      histograms_ += samples.size();
+      if (problems_.size() > problems_max) return {};
+    }
     return {};
   }
 
@@ -92,6 +140,10 @@ class Verifier {
   Roaring seen_;
   std::optional<SeriesRef> last_;
   std::optional<std::int64_t> previous_t_;  // of the series
+  Roaring seen_histograms_;
+  std::optional<SeriesRef> last_histogram_;
+  std::int64_t previous_histogram_t_ = 0;
+  std::uint64_t histograms_ = 0;
   std::uint64_t samples_ = 0;
   std::int64_t min_t_ = 0;
   std::int64_t max_t_ = 0;

@@ -9,6 +9,7 @@
 #include "storage/codec/times.hpp"
 #include "storage/codec/value_group.hpp"
 #include "storage/series/segment_directory.hpp"
+#include "storage/series/segment_histograms.hpp"
 
 namespace plumbline::storage::series {
 
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t group_series_max = 512;
 constexpr std::size_t group_samples_max = 128u << 10;
 constexpr std::size_t times_record_bytes = 8u << 10;
+constexpr std::size_t histograms_record_bytes = 64u << 10;
 
 std::string_view bytes_of(std::span<const std::int64_t> times) {
   return {reinterpret_cast<const char*>(times.data()), times.size_bytes()};
@@ -65,12 +67,19 @@ class Writer final : public SegmentWriter {
       }
       add_chunk(times.subspan(from, n), values.subspan(from, n));
     }
-    SegmentInfo& info = index_.info;
-    if (info.series == 0 || times.front() < info.min_t) info.min_t = times.front();
-    if (info.series == 0 || times.back() > info.max_t) info.max_t = times.back();
-    ++info.series;
-    info.samples += times.size();
+    count(true, times.size(), times.front(), times.back());
     return {};
+  }
+
+  Status add_histograms(SeriesRef series, std::span<const model::HistogramSample> samples) override {
+    PLUMBLINE_CHECK(!samples.empty(), "a series of a segment has samples");
+    PLUMBLINE_CHECK(day_of(samples.front().t) == day() && day_of(samples.back().t) == day(), "samples of one day");
+    PLUMBLINE_CHECK(histograms_.empty() || histograms_.last_vshard() <= series.vshard, "series arrive by ascending vshard");
+    PLUMBLINE_CHECK(index_.histogram_ids.addChecked(series.id), "a series is added once");
+    histograms_.add(series, samples);
+    count(index_.ids.addChecked(series.id), samples.size(), samples.front().t, samples.back().t);
+    index_.info.histograms += samples.size();
+    return histograms_.bytes() >= histograms_record_bytes ? flush_histograms() : Status{};
   }
 
   Result<SegmentInfo> finish() override {
@@ -79,10 +88,13 @@ class Writer final : public SegmentWriter {
       table_.reset();  // removes the file
       return out;
     }
-    PLUMBLINE_CHECK_OK(flush_group());
+    if (directory_.series() > 0) PLUMBLINE_CHECK_OK(flush_group());
     PLUMBLINE_CHECK_OK(flush_times());
+    if (!histograms_.empty()) PLUMBLINE_CHECK_OK(flush_histograms());
     index_.ids.runOptimize();
-    PLUMBLINE_CHECK_OK(put(info_key(), Record::info, encode_index(index_), parts_.index));
+    index_.histogram_ids.runOptimize();
+    PLUMBLINE_CHECK_OK(put(info_key(), Record::info, encode_index(index_), parts_.index,
+                           index_.histograms.empty() ? segment_version : segment_version_histograms));
     PLUMBLINE_TRY(out.bytes, table_->finish());
     return out;
   }
@@ -91,6 +103,14 @@ class Writer final : public SegmentWriter {
 
  private:
   std::uint32_t day() const { return index_.info.day; }
+
+  void count(bool fresh_series, std::size_t samples, std::int64_t min_t, std::int64_t max_t) {
+    SegmentInfo& info = index_.info;
+    if (info.series == 0 || min_t < info.min_t) info.min_t = min_t;
+    if (info.series == 0 || max_t > info.max_t) info.max_t = max_t;
+    info.series += fresh_series ? 1 : 0;
+    info.samples += samples;
+  }
 
   // A vshard that fits into one group should not be cut: looking for one of its series would open both. The vshard before
   // tells how large the next will be: they are parts of one hash.
@@ -143,8 +163,9 @@ class Writer final : public SegmentWriter {
     return previous_times_;
   }
 
-  Status put(const std::string& key, Record kind, std::string_view body, std::uint64_t& part) {
-    const std::string value = frame_record(kind, body);
+  Status put(const std::string& key, Record kind, std::string_view body, std::uint64_t& part,
+             std::uint8_t version = segment_version) {
+    const std::string value = frame_record(kind, body, version);
     part += value.size();
     parts_.keys += key.size();
     return table_->put(key, value);
@@ -156,7 +177,7 @@ class Writer final : public SegmentWriter {
     const std::string directory = directory_.finish(std::int64_t{day()} * day_ms, group_times_);
     PLUMBLINE_CHECK_OK(put(record_key(first, number_++), Record::directory, directory, parts_.directory));
     PLUMBLINE_CHECK_OK(put(record_key(first, number_++), Record::payload, encoder_.finish(), parts_.values));
-    times_vshard_ = first;
+    key_vshard_ = first;
     group_times_.clear();
     group_index_.clear();
     known_at_.clear();
@@ -167,13 +188,20 @@ class Writer final : public SegmentWriter {
 
   Status flush_times() {
     if (pending_.empty()) return {};
-    index_.times.push_back({times_vshard_, number_});
+    index_.times.push_back({key_vshard_, number_});
     PLUMBLINE_CHECK_OK(
-        put(record_key(times_vshard_, number_++), Record::times, encode_times_record(pending_), parts_.times));
+        put(record_key(key_vshard_, number_++), Record::times, encode_times_record(pending_), parts_.times));
     ++times_records_;
     pending_.clear();
     pending_bytes_ = 0;
     return {};
+  }
+
+  // Keyed with the vshard of the record before, as keys ascend: the open group begins there or behind.
+  Status flush_histograms() {
+    index_.histograms.push_back({key_vshard_, number_, histograms_.first_vshard(), histograms_.last_vshard()});
+    const std::string body = histograms_.finish(std::int64_t{day()} * day_ms);
+    return put(record_key(key_vshard_, number_++), Record::histograms, body, parts_.histograms, segment_version_histograms);
   }
 
   std::unique_ptr<kv::TableWriter> table_;
@@ -198,7 +226,8 @@ class Writer final : public SegmentWriter {
   std::uint32_t times_records_ = 0;  // written
   std::vector<EncodedTimes> pending_;
   std::size_t pending_bytes_ = 0;
-  std::uint16_t times_vshard_ = 0;
+  std::uint16_t key_vshard_ = 0;  // of the last group's records
+  HistogramEncoder histograms_;
 };
 
 }  // namespace

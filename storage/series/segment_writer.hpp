@@ -15,6 +15,7 @@ namespace plumbline::storage::series {
 struct SegmentParts {
   std::uint64_t times = 0;
   std::uint64_t values = 0;
+  std::uint64_t histograms = 0;
   std::uint64_t directory = 0;
   std::uint64_t index = 0;
   std::uint64_t keys = 0;
@@ -30,6 +31,9 @@ class SegmentWriter {
   // other order costs size only). Times ascend strictly and lie inside the day; values[i] is of times[i]; any number >= 1.
   virtual Status add(SeriesRef series, std::span<const std::int64_t> times, std::span<const double> values) = 0;
   Status add(SeriesRef series, std::span<const model::Sample> samples);
+  // The histograms of a series, in the same order of series: behind its own add(), if it has floats as well, and before that of
+  // the next. At no time of a float.
+  virtual Status add_histograms(SeriesRef series, std::span<const model::HistogramSample> samples) = 0;
   // Nothing added: no file is left and info.series is 0. Otherwise file and directory are synced.
   virtual Result<SegmentInfo> finish() = 0;
   virtual SegmentParts parts() const = 0;

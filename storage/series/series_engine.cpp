@@ -149,12 +149,13 @@ void SeriesEngine::resolve(const WireSamples& wire, const EngineLimits& limits, 
     if (undefined_.contains(run.id)) out.definitions.push_back({run.id, model::wire_form(index_.labels(run.id))});
 }
 
-void SeriesEngine::append(const std::vector<SeriesRun>& runs, const std::vector<Sample>& samples,
-                          const std::vector<Definition>& definitions) {
-  if (runs.empty()) return;
+void SeriesEngine::append(const Points& points, const std::vector<Definition>& definitions) {
+  if (points.runs.empty() && points.histogram_runs.empty()) return;
   defined(definitions);
-  const model::TimeRange seen = active()->append(runs, samples);
-  saw(seen.min, seen.max);
+  const std::shared_ptr<Head> head = active();
+  const auto saw_all = [&](model::TimeRange seen) { saw(seen.min, seen.max); };
+  if (!points.runs.empty()) saw_all(head->append(points.runs, points.samples));
+  if (!points.histogram_runs.empty()) saw_all(head->append(points.histogram_runs, points.histograms));
 }
 
 void SeriesEngine::defined(const std::vector<Definition>& definitions) {
@@ -165,8 +166,7 @@ void SeriesEngine::defined(const std::vector<Definition>& definitions) {
   if (undefined_.empty()) any_undefined_.store(false, std::memory_order_release);
 }
 
-Status SeriesEngine::replay(const std::vector<Definition>& definitions, const std::vector<SeriesRun>& runs,
-                            const std::vector<Sample>& samples) {
+Status SeriesEngine::replay(const std::vector<Definition>& definitions, const Points& points) {
   for (const Definition& d : definitions) {
     auto labels = model::parse_wire_labels(d.labels);
     if (!labels) return fail(Code::corrupt, "the labels of series " + std::to_string(d.id) + ": " + labels.error().message);
@@ -179,10 +179,11 @@ Status SeriesEngine::replay(const std::vector<Definition>& definitions, const st
     Lock lock(definitions_mutex_);
     unsealed_.push_back(d.id);
   }
-  for (const SeriesRun& run : runs)
-    if (!index_.contains(run.id))
-      return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
-  append(runs, samples, {});
+  for (const auto& runs : {points.runs, points.histogram_runs})
+    for (const SeriesRun& run : runs)
+      if (!index_.contains(run.id))
+        return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
+  append(points, {});
   return {};
 }
 

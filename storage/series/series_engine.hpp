@@ -65,11 +65,9 @@ class SeriesEngine {
   Status load(std::uint64_t sealed);
 
   void resolve(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
-  void append(const std::vector<SeriesRun>& runs, const std::vector<Sample>& samples,
-              const std::vector<Definition>& definitions);
+  void append(const Points& points, const std::vector<Definition>& definitions);
   // From the journal at start. Fails: corrupt.
-  Status replay(const std::vector<Definition>& definitions, const std::vector<SeriesRun>& runs,
-                const std::vector<Sample>& samples);
+  Status replay(const std::vector<Definition>& definitions, const Points& points);
 
   std::uint64_t head_bytes() const;
   std::uint64_t head_samples() const;
@@ -97,7 +95,7 @@ class SeriesEngine {
   Status forget();
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const;
-  Status windows(const SeriesQuery& query, std::span<const TimeRange> windows, const WindowVisitor& visit) const;
+  Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows, const WindowVisitor& visit) const;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit) const;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range) const;
   Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,

@@ -57,21 +57,29 @@ Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit
         return {};
       };
       PLUMBLINE_CHECK_OK(segment->read(batch, query.range, gather_chunk));
+      const auto gather_histograms = [&](SeriesRef ref, std::vector<HistogramSample>&& samples) -> Status {
+        Gather& gather = gathers[static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin())];
+        std::ranges::move(samples, std::back_inserter(gather.histogram_buffer()));
+        gather.commit(segment->seal());
+        return {};
+      };
+      PLUMBLINE_CHECK_OK(segment->read_histograms(batch, query.range, gather_histograms));
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Gather& gather = gathers[i];
       for (const auto& head : heads)
-        if (head->read(batch[i].id, query.range, gather.buffer())) gather.commit(head->seal_number());
-      const std::span<const Sample> samples = gather.end();
-      if (samples.empty()) continue;
+        if (head->read(batch[i].id, query.range, gather.buffer(), gather.histogram_buffer())) gather.commit(head->seal_number());
+      if (gather.empty()) continue;
+      gather.end();
       if (++series_read > query.series_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.series_max) +
                                           " series (series_max): narrow its selector");
-      samples_read += samples.size();
+      samples_read += gather.samples().size();
+      for (const HistogramSample& s : gather.histograms()) samples_read += model::samples_worth(s.h);
       if (samples_read > query.samples_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.samples_max) +
                                           " samples (samples_max): narrow its selector or its range");
-      if (!visit(index_.labels(batch[i].id), samples)) return {};
+      if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms()})) return {};
       gather.clear();
     }
   }
@@ -119,6 +127,13 @@ Result<Roaring> SeriesEngine::present(const Roaring& ids, TimeRange range) const
         inside = first != times.end() && *first <= range.max;
       }
       if (inside) out.add(info.id);
+      return {};
+    }));
+    rest -= out;
+    if (!rest.intersect(segment->histogram_ids())) continue;
+    const std::vector<SeriesRef> with_histograms = index_.refs(segment->histogram_ids() & rest);
+    PLUMBLINE_CHECK_OK(segment->read_histograms(with_histograms, range, [&](SeriesRef ref, std::vector<HistogramSample>&&) -> Status {
+      out.add(ref.id);
       return {};
     }));
     rest -= out;

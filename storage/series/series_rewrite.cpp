@@ -102,6 +102,11 @@ Status SeriesEngine::erase(const Roaring& ids, TimeRange range) {
       any = true;
       return {};
     }));
+    PLUMBLINE_CHECK_OK(segment->read_histograms(index_.refs(segment->histogram_ids() & ids), range,
+                                                [&](SeriesRef, std::vector<HistogramSample>&&) -> Status {
+                                                  any = true;
+                                                  return {};
+                                                }));
     if (any) PLUMBLINE_CHECK_OK(rewrite({segment}, dropped));
   }
   return {};

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+
+#include "storage/model/histogram.hpp"
+#include "storage/model/sample.hpp"
 
 namespace plumbline::storage::series {
 
@@ -13,6 +17,14 @@ struct SeriesRun {
   SeriesId id = 0;
   std::uint32_t first = 0;
   std::uint32_t count = 0;
+};
+
+// What a request brings for series that are known by number. The histograms are applied after the floats.
+struct Points {
+  std::span<const SeriesRun> runs;
+  std::span<const model::Sample> samples;
+  std::span<const SeriesRun> histogram_runs;  // slices of `histograms`
+  std::span<const model::HistogramSample> histograms;
 };
 
 // A series that a record names and no earlier record defined: its id and its labels in wire form.

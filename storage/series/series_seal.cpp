@@ -65,22 +65,33 @@ Status SeriesEngine::seal_days(const Head& head, const std::vector<SeriesRef>& o
   std::vector<std::unique_ptr<SegmentWriter>> writers(last_day - first_day + 1);
   const model::TimeRange range{first_day * day_ms, (last_day + std::int64_t{1}) * day_ms - 1};
   std::vector<Sample> samples;
-  for (const SeriesRef& ref : order) {
-    samples.clear();
-    head.read(ref.id, range, samples);
-    for (std::span<const Sample> rest = samples; !rest.empty();) {
+  std::vector<HistogramSample> histograms;
+  // Hands the samples of each day to its writer.
+  const auto by_day = [&](auto rest, const auto& add) -> Status {
+    while (!rest.empty()) {
       const std::uint32_t day = day_of(rest.front().t);
       const std::int64_t end = (day + std::int64_t{1}) * day_ms;
-      const auto next = std::ranges::lower_bound(rest, end, {}, &Sample::t);
+      const auto next = std::ranges::lower_bound(rest, end, {}, [](const auto& s) { return s.t; });
       const auto count = static_cast<std::size_t>(next - rest.begin());
       auto& writer = writers[day - first_day];
       if (!writer) {
         kv::kill_point("seal.segment.create");
         PLUMBLINE_TRY(writer, SegmentWriter::create(files_, day, head.seal_number()));
       }
-      PLUMBLINE_CHECK_OK(writer->add(ref, rest.first(count)));
+      PLUMBLINE_CHECK_OK(add(*writer, rest.first(count)));
       rest = rest.subspan(count);
     }
+    return {};
+  };
+  for (const SeriesRef& ref : order) {
+    samples.clear();
+    histograms.clear();
+    head.read(ref.id, range, samples, histograms);
+    PLUMBLINE_CHECK_OK(by_day(std::span<const Sample>(samples),
+                              [&](SegmentWriter& to, std::span<const Sample> of_day) { return to.add(ref, of_day); }));
+    PLUMBLINE_CHECK_OK(by_day(std::span<const HistogramSample>(histograms), [&](SegmentWriter& to, std::span<const HistogramSample> of_day) {
+      return to.add_histograms(ref, of_day);
+    }));
   }
   for (auto& writer : writers) {
     if (!writer) continue;

@@ -71,7 +71,8 @@ void join_overlaps(Pieces& pieces) {
         gather.buffer().insert(gather.buffer().end(), pieces[k].samples.begin(), pieces[k].samples.end());
         gather.commit(pieces[k].order);
       }
-      const auto merged = gather.end();
+      gather.end();
+      const auto merged = gather.samples();
       joined.samples.assign(merged.begin(), merged.end());
       out.push_back(std::move(joined));
     }
@@ -108,14 +109,18 @@ model::WindowSummary summarize(const Pieces& pieces, TimeRange window) {
 
 }  // namespace
 
-Status SeriesEngine::windows(const SeriesQuery& query, std::span<const TimeRange> windows,
-                             const WindowVisitor& visit) const {
-  if (windows.empty()) return {};
+Result<bool> SeriesEngine::windows(const SeriesQuery& query, std::span<const TimeRange> windows,
+                                   const WindowVisitor& visit) const {
+  if (windows.empty()) return true;
   TimeRange hull = windows.front();
   for (const TimeRange& w : windows) hull = {std::min(hull.min, w.min), std::max(hull.max, w.max)};
   const Heads heads = this->heads();
   PLUMBLINE_TRY(const Segments segments, touching(hull));
-  const std::vector<SeriesRef> wanted = index_.refs(index_.resolve(query.matchers));
+  const Roaring ids = index_.resolve(query.matchers);
+  for (const auto& segment : segments)
+    if (ids.intersect(segment->histogram_ids())) return false;
+  const std::vector<SeriesRef> wanted = index_.refs(ids);
+  std::vector<HistogramSample> histograms;
   std::vector<Pieces> pieces(std::min(series_at_once, wanted.size()));
   std::vector<model::WindowSummary> answers(windows.size());
   std::uint64_t series_read = 0;
@@ -134,7 +139,8 @@ Status SeriesEngine::windows(const SeriesQuery& query, std::span<const TimeRange
     for (std::size_t i = 0; i < batch.size(); ++i)
       for (const auto& head : heads) {
         Piece piece;
-        if (!head->read(batch[i].id, hull, piece.samples)) continue;
+        if (!head->read(batch[i].id, hull, piece.samples, histograms)) continue;
+        if (!histograms.empty()) return false;
         piece.min_t = piece.samples.front().t;
         piece.max_t = piece.samples.back().t;
         piece.order = head->seal_number();
@@ -170,10 +176,10 @@ Status SeriesEngine::windows(const SeriesQuery& query, std::span<const TimeRange
       if (++series_read > query.series_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.series_max) +
                                           " series (series_max): narrow its selector");
-      if (!visit(index_.labels(batch[i].id), answers)) return {};
+      if (!visit(index_.labels(batch[i].id), answers)) return true;
     }
   }
-  return {};
+  return true;
 }
 
 }  // namespace plumbline::storage::series

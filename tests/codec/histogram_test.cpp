@@ -9,6 +9,8 @@
 
 #include "daemon/base/text.hpp"
 #include "storage/codec/histogram_column.hpp"
+#include "storage/codec/histogram_row.hpp"
+#include "tests/support/histograms.hpp"
 
 using namespace plumbline;
 using namespace plumbline::model;
@@ -62,74 +64,6 @@ std::uint64_t seed() {
   return out;
 }
 
-// A series as an instrumented process makes it: counters that grow, layouts that widen, now and then a reset or stale marker.
-class Maker {
- public:
-  explicit Maker(std::uint64_t s) : random_(s) {}
-  std::uint64_t below(std::uint64_t n) { return std::uniform_int_distribution<std::uint64_t>(0, n - 1)(random_); }
-
-  std::vector<HistogramSample> series(std::size_t n) {
-    std::vector<HistogramSample> out;
-    Histogram h = fresh();
-    for (std::size_t i = 0; i < n; ++i) {
-      if (below(20) == 0) h = fresh();
-      grow(h);
-      HistogramSample s{1'700'000'000'000 + static_cast<std::int64_t>(i) * 15'000 + static_cast<std::int64_t>(below(5)), h};
-      if (below(30) == 0) s.h.sum = stale_nan;
-      if (below(30) == 0) s.h.sum = below(2) == 0 ? -0.0 : std::numeric_limits<double>::quiet_NaN();
-      out.push_back(std::move(s));
-    }
-    return out;
-  }
-
- private:
-  std::vector<BucketSpan> spans(std::size_t& buckets, bool from_zero) {
-    std::vector<BucketSpan> out;
-    buckets = 0;
-    for (std::uint64_t i = below(4); i > 0; --i) {
-      const auto length = static_cast<std::uint32_t>(below(6));
-      const auto offset = static_cast<std::int32_t>(below(5)) - (out.empty() && !from_zero ? 100 : 0);
-      out.push_back({offset, length});
-      buckets += length;
-    }
-    return out;
-  }
-  Histogram fresh() {
-    Histogram h;
-    h.is_integer = below(3) != 0;
-    std::size_t buckets = 0;
-    if (below(3) == 0) {
-      h.layout.schema = histogram_schema_custom;
-      for (int i = 0; i < 40; ++i) h.layout.custom_bounds.push_back(i * 0.1 + 0.005);
-      h.layout.positive_spans = spans(buckets, true);
-      h.positive.resize(buckets);
-      return h;
-    }
-    h.layout.schema = static_cast<int>(below(13)) - 4;
-    h.layout.zero_threshold = std::ldexp(1, -static_cast<int>(below(130)));
-    h.layout.positive_spans = spans(buckets, false);
-    h.positive.resize(buckets);
-    h.layout.negative_spans = spans(buckets, false);
-    h.negative.resize(buckets);
-    return h;
-  }
-  double step(const Histogram& h) {
-    const auto n = static_cast<double>(below(50));
-    return h.is_integer ? n : n * 0.37;
-  }
-  void grow(Histogram& h) {
-    h.reset = static_cast<ResetHint>(below(4));
-    if (!h.layout.is_custom()) h.zero_count += step(h);
-    for (double& v : h.positive) v += step(h);
-    for (double& v : h.negative) v += step(h);
-    h.count = h.zero_count;
-    for (const double v : h.positive) h.count += v;
-    for (const double v : h.negative) h.count += v;
-    h.sum = h.count * 0.123;
-  }
-  std::mt19937_64 random_;
-};
-
 }  // namespace
 
 TEST_CASE("histograms as senders make them are accepted", "[histogram]") {
@@ -143,6 +77,32 @@ TEST_CASE("histograms as senders make them are accepted", "[histogram]") {
   Histogram stale;
   stale.sum = stale_nan;
   CHECK(trouble(stale) == "");
+}
+
+TEST_CASE("rows of histograms give back the same bits, and damaged ones are refused", "[histogram]") {
+  const std::uint64_t s = seed();
+  test::HistogramMaker make(s);
+  for (int round = 0; round < 50; ++round) {
+    const std::vector<HistogramSample> samples = make.series(20);
+    ByteWriter out;
+    for (std::size_t i = 0; i < samples.size(); ++i) put_histogram(out, samples[i].h, i == 0 ? nullptr : &samples[i - 1].h.layout);
+    const std::string bytes = out.take();
+    ByteReader in(bytes);
+    std::vector<HistogramSample> back;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      Histogram h;
+      REQUIRE(get_histogram(in, h, i == 0 ? nullptr : &back[i - 1].h.layout));
+      back.push_back({samples[i].t, h});
+    }
+    CHECK(in.done());
+    require_same(back, samples);
+    std::string bad = bytes;
+    for (int i = 0; i < 3; ++i) bad[make.below(bad.size())] = static_cast<char>(make.below(256));
+    ByteReader damaged(bad);
+    Histogram h;
+    HistogramLayout layout;
+    while (get_histogram(damaged, h, &layout)) layout = h.layout;  // ends, whatever the bytes are
+  }
 }
 
 TEST_CASE("what is wrong with a histogram is said", "[histogram]") {
@@ -179,7 +139,7 @@ TEST_CASE("what is wrong with a histogram is said", "[histogram]") {
 }
 
 TEST_CASE("histogram blocks give back the same bits", "[histogram]") {
-  Maker maker(seed());
+  test::HistogramMaker maker(seed());
   for (int round = 0; round < 100; ++round) {
     const std::vector<HistogramSample> samples = maker.series(1 + maker.below(200));
     for (const HistogramSample& s : samples)
@@ -206,7 +166,7 @@ TEST_CASE("a long series is cut into blocks", "[histogram]") {
 }
 
 TEST_CASE("a damaged histogram block is refused or read, never trusted", "[histogram]") {
-  Maker maker(seed());
+  test::HistogramMaker maker(seed());
   std::string bytes;
   const auto samples = maker.series(50);
   REQUIRE(encode_histograms(samples, bytes) == samples.size());

@@ -23,7 +23,7 @@ void fill(test::MemoryStore& store, int series, int samples) {
 class CountingReader final : public storage::Reader {
  public:
   explicit CountingReader(const storage::Reader& inner) : inner_(inner) {}
-  Status windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+  Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
                  const storage::WindowVisitor& visit) const override {
     return inner_.windows(query, windows, visit);
   }

@@ -15,12 +15,12 @@ namespace {
 class SamplesOnly final : public storage::Reader {
  public:
   explicit SamplesOnly(const test::MemoryStore& store) : store_(store) {}
-  Status windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+  Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
                  const storage::WindowVisitor& visit) const override {
     std::vector<model::WindowSummary> unknown(windows.size());
     unknown[0].count = 1;
     unknown[0].sum = std::numeric_limits<double>::quiet_NaN();
-    return store_.series({query.matchers}, {}, 0)->empty() ? Status() : (visit(model::Labels(), unknown), Status());
+    return store_.series({query.matchers}, {}, 0)->empty() || (visit(model::Labels(), unknown), true);
   }
   Status select(const storage::SeriesQuery& query, const storage::SeriesVisitor& visit) const override {
     return store_.select(query, visit);

@@ -50,6 +50,25 @@ TEST_CASE("the segment of the document is what the code writes and reads") {
   CHECK((read_all(*f.open(info.name), refs_of(model)) == model));
 }
 
+TEST_CASE("the histograms of the document are what the code writes and reads") {
+  SegmentFixture f;
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
+  h.positive = {1, 2, 3};
+  h.negative = {4};
+  h.zero_count = 5;
+  h.count = 15;
+  h.sum = 1.25;
+  const std::vector<model::HistogramSample> samples{{1'700'000'015'000, h}};
+  auto writer = must(SegmentWriter::create(*f.files, 19675, 12));
+  must(writer->add_histograms({3, 300}, samples));
+  const SegmentInfo info = must(writer->finish());
+  const auto table = must(f.files->read(info.name));
+  storage::kv::TableReader::Getter getter(*table);
+  CHECK(hex(must(getter.get(record_key(0, 0)))) == example(4));
+  CHECK(hex(must(getter.get(info_key()))) == example(5));
+}
+
 TEST_CASE("an info record whose positions run backwards is damaged") {
   // Steps are unsigned, so a large one would wrap to a position before the last.
   const auto body = [](std::initializer_list<std::uint64_t> places) {
@@ -74,7 +93,7 @@ TEST_CASE("an info record whose positions run backwards is damaged") {
 TEST_CASE("a newer record is refused with both versions") {
   std::string value = frame_record(Record::info, "x");
   ByteWriter newer;
-  newer.u8(2);
+  newer.u8(3);
   newer.raw(value.substr(1, value.size() - 5));
   newer.le32(crc32c(newer.str()));
   const auto body = unframe_record(Record::info, newer.str());

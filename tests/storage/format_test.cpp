@@ -51,6 +51,19 @@ storage::Record record() {
   out.definitions = {{7, model::wire_form(labels)}};
   out.runs = {{7, 0, 2}, {8, 2, 1}};
   out.samples = {{1'700'000'000'000, 1.5}, {1'700'000'015'000, -0.0}, {1'700'000'015'000, model::stale_nan}};
+  out.histogram_runs = {{9, 0, 2}};
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
+  h.positive = {1, 2, 3};
+  h.negative = {4};
+  h.zero_count = 5;
+  h.count = 15;
+  h.sum = 1.25;
+  model::Histogram later = h;
+  later.reset = model::ResetHint::no_reset;
+  later.positive[2] = 300;
+  later.count = 312;
+  out.histograms = {{1'700'000'000'000, h}, {1'700'000'015'000, later}};
   out.events = {{model::EventKind::log,
                  model::Labels::of({{"job", "api"}}),
                  {{1'700'000'000'000'000'000, {{"line", "ok"}, {"n", std::int64_t{-3}}}},
@@ -71,10 +84,24 @@ TEST_CASE("the journal record of the document is what the code writes and reads"
   CHECK(storage::encode_record(*back) == bytes);
   CHECK(back->samples == record().samples);
   CHECK(back->events[0].rows[1].fields == record().events[0].rows[1].fields);
+  REQUIRE(back->histograms.size() == 2);
+  CHECK(same_bits(back->histograms[1].h, record().histograms[1].h));
   for (std::size_t i = 1; i < bytes.size(); ++i) {
     const auto part = storage::decode_record(std::string_view(bytes).substr(0, i));
     if (part) CHECK(storage::encode_record(*part) == bytes.substr(0, i));  // it may end behind a section
   }
+}
+
+TEST_CASE("a record of version 2, which had no histograms, is read") {
+  storage::Record floats = record();
+  floats.histogram_runs.clear();
+  floats.histograms.clear();
+  std::string bytes = storage::encode_record(floats);
+  bytes[0] = 2;
+  const auto back = storage::decode_record(bytes);
+  REQUIRE(back);
+  CHECK(back->samples == floats.samples);
+  CHECK(back->state.size() == floats.state.size());
 }
 
 TEST_CASE("a journal record with bad content is refused") {
@@ -88,7 +115,7 @@ TEST_CASE("a journal record with bad content is refused") {
     (void)storage::decode_record(bad);  // any answer but a crash or a huge allocation
   }
   std::string newer = good;
-  newer[0] = 3;
+  newer[0] = 4;
   CHECK(storage::decode_record(newer).error().code == Code::unsupported);
 }
 

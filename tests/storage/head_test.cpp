@@ -3,6 +3,7 @@
 
 #include "storage/series/head.hpp"
 #include "store_fixture.hpp"
+#include "tests/support/histograms.hpp"
 
 using namespace plumbline;
 using namespace plumbline::test;
@@ -12,6 +13,13 @@ using storage::series::SeriesRun;
 namespace {
 
 using Naive = std::map<std::uint32_t, std::map<std::int64_t, double>>;
+
+bool read(const Head& head, std::uint32_t id, model::TimeRange range, std::vector<Sample>& out) {
+  std::vector<model::HistogramSample> none;
+  const bool any = head.read(id, range, out, none);
+  CHECK(none.empty());
+  return any;
+}
 
 std::vector<Sample> inside(const std::map<std::int64_t, double>& samples, model::TimeRange range) {
   std::vector<Sample> out;
@@ -26,12 +34,12 @@ void check(const Head& head, const Naive& naive, std::mt19937_64& random, std::i
     ++series;
     CHECK(head.holds(id));
     std::vector<Sample> got;
-    head.read(id, {}, got);
+    read(head, id, {}, got);
     REQUIRE(got == inside(samples, {}));
     const std::int64_t a = start + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span));
     const model::TimeRange part{a, a + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span / 4))};
     got.clear();
-    CHECK(head.read(id, part, got) == !inside(samples, part).empty());
+    CHECK(read(head, id, part, got) == !inside(samples, part).empty());
     REQUIRE(got == inside(samples, part));
     CHECK(head.any(id, part) == !got.empty());
   }
@@ -89,7 +97,7 @@ TEST_CASE("samples of one series may be weeks apart") {
     head.append({&run, 1}, samples);
   }
   std::vector<Sample> got;
-  CHECK(head.read(3, {}, got));
+  CHECK(read(head, 3, {}, got));
   CHECK(got == samples);
 }
 
@@ -106,10 +114,57 @@ TEST_CASE("a rewrite of the last sample is seen, in the tail and behind a closed
     const SeriesRun one{9, 0, 1};
     fresh.append({&one, 1}, again);
     std::vector<Sample> got;
-    fresh.read(9, {}, got);
+    read(fresh, 9, {}, got);
     REQUIRE(got.size() == length);
     CHECK(got.back().v == -1.0);
   }
   head.append({&all, 1}, samples);
   CHECK(head.samples() == 33);
+}
+
+TEST_CASE("of floats and histograms at one time the head shows the last write") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  HistogramMaker make(seed);
+  for (int round = 0; round < 30; ++round) {
+    Head head(1);
+    std::map<std::int64_t, double> floats;
+    std::map<std::int64_t, model::Histogram> histograms;
+    const bool in_order = round % 3 == 0;
+    std::int64_t now = 1'700'000'000'000;
+    for (int i = 0; i < 400; ++i) {
+      now += 1000;
+      const std::int64_t t = in_order ? now : 1'700'000'000'000 + static_cast<std::int64_t>(make.below(200)) * 1000;
+      const SeriesRun run{5, 0, 1};
+      if (make.below(2) == 0) {
+        const Sample sample{t, static_cast<double>(i)};
+        head.append({&run, 1}, {&sample, 1});
+        floats[t] = sample.v;
+        histograms.erase(t);
+      } else {
+        const model::HistogramSample sample{t, make.series(1)[0].h};
+        head.append({&run, 1}, {&sample, 1});
+        histograms[t] = sample.h;
+        floats.erase(t);
+      }
+      if (i % 40 != 39) continue;
+      const model::TimeRange range = make.below(2) == 0 ? model::TimeRange{} : model::TimeRange{t - 20'000, t + 20'000};
+      std::vector<Sample> got;
+      std::vector<model::HistogramSample> got_histograms;
+      head.read(5, range, got, got_histograms);
+      REQUIRE(got == inside(floats, range));
+      auto expected = histograms.lower_bound(range.min);
+      for (const model::HistogramSample& s : got_histograms) {
+        REQUIRE(expected != histograms.end());
+        REQUIRE(s.t == expected->first);
+        REQUIRE(same_bits(s.h, expected->second));
+        ++expected;
+      }
+      REQUIRE((expected == histograms.end() || expected->first > range.max));
+      CHECK(head.any(5, {t, t}));
+      CHECK_FALSE(head.any(5, {now + 1'000'000, now + 2'000'000}));
+    }
+    CHECK(head.series() == 1);
+    CHECK(head.holds(5));
+  }
 }

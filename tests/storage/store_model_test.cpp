@@ -1,36 +1,54 @@
 // The store against maps, under random writes, rewrites, seals, restarts and crashes.
 #include <set>
+#include <variant>
 
 #include "store_fixture.hpp"
+#include "tests/support/histograms.hpp"
 
 using namespace plumbline;
 using namespace plumbline::test;
 
 namespace {
 
+// A float or a histogram; equal when their bits are.
+struct Point {
+  std::variant<double, model::Histogram> v;
+  bool operator==(const Point& other) const {
+    if (v.index() != other.v.index()) return false;
+    if (const double* d = std::get_if<double>(&v)) return Sample{0, *d} == Sample{0, std::get<double>(other.v)};
+    return same_bits(std::get<model::Histogram>(v), std::get<model::Histogram>(other.v));
+  }
+};
+using PointMap = std::map<std::int64_t, Point>;
+
 struct NaiveStore {
-  std::map<Labels, std::map<std::int64_t, double>> series;
+  std::map<Labels, PointMap> series;
   std::map<std::string, std::map<std::int64_t, std::set<std::string>>> lines;  // job -> time -> lines
   std::map<std::string, std::string> state;
 };
 
 void check_series(const storage::Store& store, const NaiveStore& naive, const model::Matchers& matchers,
                   model::TimeRange range) {
-  std::map<Labels, std::vector<Sample>> got;
+  std::map<Labels, PointMap> got;
   storage::SeriesQuery query;
   query.matchers = matchers;
   query.range = range;
-  REQUIRE(store.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
-    REQUIRE(got.try_emplace(labels, samples.begin(), samples.end()).second);
+  REQUIRE(store.select(query, [&](const Labels& labels, const storage::SeriesPoints& points) {
+    PointMap& own = got[labels];
+    REQUIRE(own.empty());
+    REQUIRE(std::ranges::is_sorted(points.samples, {}, &Sample::t));
+    REQUIRE(std::ranges::is_sorted(points.histograms, {}, &model::HistogramSample::t));
+    for (const Sample& s : points.samples) REQUIRE(own.try_emplace(s.t, Point{s.v}).second);
+    for (const model::HistogramSample& s : points.histograms) REQUIRE(own.try_emplace(s.t, Point{s.h}).second);
     return true;
   }));
-  std::map<Labels, std::vector<Sample>> expected;
+  std::map<Labels, PointMap> expected;
   std::vector<Labels> names;
   for (const auto& [labels, samples] : naive.series) {
     if (!model::matches_all(matchers, labels)) continue;
-    std::vector<Sample> inside;
+    PointMap inside;
     for (const auto& [t, v] : samples)
-      if (range.contains(t)) inside.push_back({t, v});
+      if (range.contains(t)) inside.emplace(t, v);
     if (inside.empty()) continue;
     expected[labels] = inside;
     names.push_back(labels);
@@ -75,6 +93,7 @@ TEST_CASE("the store agrees with a naive model under random work") {
   const auto seed = std::random_device{}();
   INFO("seed " << seed);
   std::mt19937_64 random(seed);
+  HistogramMaker make(seed);
   StoreFixture f;
   f.open();
   NaiveStore naive;
@@ -97,13 +116,29 @@ TEST_CASE("the store agrees with a naive model under random work") {
         for (std::size_t k = 0, m = 1 + random() % 40; k < m; ++k) {
           v = adversarial(random, v);
           samples.push_back({t, v});
-          naive.series[l][t] = v;
+          naive.series[l][t] = {v};
           t += random() % 4 == 0 ? -static_cast<std::int64_t>(random() % 20) * 1000
                                  : static_cast<std::int64_t>(random() % 15) * 1000;
           t = std::min(t, now + 500'000);
         }
         batch.series.push_back({l, samples});
       }
+      for (std::size_t i = 0, n = random() % 3; i < n; ++i) {
+        // Every fourth series has histograms, at the times of its floats now and then: of one batch the histogram wins.
+        const Labels& l = labels[random() % labels.size() / 4 * 4];
+        std::vector<model::HistogramSample> samples = make.series(1 + random() % 30);
+        std::int64_t t = random() % 3 == 0 ? now - static_cast<std::int64_t>(random() % 300) * 3'600'000
+                                           : now - 600'000 + step * 1000;
+        for (model::HistogramSample& s : samples) {
+          if (const auto own = naive.series.find(l); random() % 4 == 0 && own != naive.series.end() && !own->second.empty())
+            t = std::next(own->second.begin(), static_cast<std::ptrdiff_t>(random() % own->second.size()))->first;
+          s.t = t;
+          t = std::min(t + static_cast<std::int64_t>(random() % 15) * 1000, now + 500'000);
+        }
+        batch.histograms.push_back({l, samples});
+      }
+      for (const storage::SeriesHistograms& s : batch.histograms)
+        for (const model::HistogramSample& sample : s.samples) naive.series[s.labels][sample.t] = {sample.h};
       if (random() % 2) {
         const std::string job = "j" + std::to_string(random() % 3);
         model::StreamRows rows{model::EventKind::log, Labels::of({{"job", job}}), {}};
@@ -130,6 +165,15 @@ TEST_CASE("the store agrees with a naive model under random work") {
       REQUIRE(receipt->refusals.empty());
     } else if (what == 12) {
       REQUIRE(f.store->seal());
+    } else if (what == 15 && step % 10 == 0) {
+      const std::string metric = "m" + std::to_string(random() % 3);
+      const std::int64_t from = now - static_cast<std::int64_t>(random() % 300) * 3'600'000;
+      const model::TimeRange range{from, from + static_cast<std::int64_t>(random() % 10'000'000)};
+      REQUIRE(f.store->erase({{Matcher::equal("__name__", metric)}}, range));
+      for (auto& [l, points] : naive.series)
+        if (l.metric() == metric) std::erase_if(points, [&](const auto& p) { return range.contains(p.first); });
+    } else if (what == 16 && step % 10 == 0) {
+      REQUIRE(f.store->maintain());  // merges the segments of a day
     } else if (what == 13 && step % 3 == 0) {
       f.reopen();
     } else if (what == 14 && step % 3 == 0) {

@@ -49,6 +49,11 @@ Result<storage::WriteReceipt> MemoryStore::write(storage::WriteBatch batch) {
       ++receipt.samples;
     }
   }
+  for (auto& s : batch.histograms)
+    for (auto& sample : s.samples) {
+      series_[s.labels][sample.t] = std::move(sample.h);
+      ++receipt.histograms;
+    }
   for (const auto& m : batch.metadata) metadata_[m.metric] = m;
   for (auto& e : batch.events)
     for (auto& row : e.rows) {
@@ -72,30 +77,41 @@ Status MemoryStore::select(const storage::SeriesQuery& query, const storage::Ser
   for (const auto& [labels, samples] : series_) {
     if (!model::matches_all(query.matchers, labels)) continue;
     std::vector<model::Sample> out;
+    std::vector<model::HistogramSample> histograms;
     for (auto it = samples.lower_bound(query.range.min); it != samples.end() && it->first <= query.range.max; ++it)
-      out.push_back({it->first, it->second});
-    if (out.empty()) continue;
+      if (const double* v = std::get_if<double>(&it->second))
+        out.push_back({it->first, *v});
+      else
+        histograms.push_back({it->first, std::get<model::Histogram>(it->second)});
+    if (out.empty() && histograms.empty()) continue;
     total += out.size();
+    for (const auto& s : histograms) total += model::samples_worth(s.h);
     if (++series > query.series_max || total > query.samples_max)
       return fail(Code::over_limit, "the query reads more series or samples than its limit");
-    if (!visit(labels, out)) break;
+    if (!visit(labels, {out, histograms})) break;
   }
   return {};
 }
 
-Status MemoryStore::windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
-                            const storage::WindowVisitor& visit) const {
+Result<bool> MemoryStore::windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+                                  const storage::WindowVisitor& visit) const {
+  if (windows.empty()) return true;
   storage::SeriesQuery whole = query;
   whole.range = {};
-  return select(whole, [&](const model::Labels& labels, std::span<const model::Sample> samples) {
+  bool floats_only = true;
+  const Status read = select(whole, [&](const model::Labels& labels, const storage::SeriesPoints& points) {
+    const TimeRange hull{windows.front().min, windows.back().max};
+    for (const auto& s : points.histograms) floats_only = floats_only && !hull.contains(s.t);
     std::vector<model::WindowSummary> answers;
     bool any = false;
     for (const model::TimeRange& w : windows) {
-      answers.push_back(model::summarize_window(samples, w));
+      answers.push_back(model::summarize_window(points.samples, w));
       any |= answers.back().count > 0;
     }
-    return !any || visit(labels, answers);
+    return floats_only && (!any || visit(labels, answers));
   });
+  if (!read) return fail(read.error());
+  return floats_only;
 }
 
 Result<std::vector<Labels>> MemoryStore::series(const std::vector<Matchers>& selectors, TimeRange range,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <variant>
 
 #include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
@@ -45,8 +46,8 @@ class MemoryStore final : public storage::Writer, public storage::Reader, public
  public:
   Result<storage::WriteReceipt> write(storage::WriteBatch batch) override;
   Status select(const storage::SeriesQuery& query, const storage::SeriesVisitor& visit) const override;
-  Status windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
-                 const storage::WindowVisitor& visit) const override;
+  Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
+                       const storage::WindowVisitor& visit) const override;
   Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& selectors, model::TimeRange range,
                                             std::size_t limit) const override;
   Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& selectors,
@@ -69,7 +70,8 @@ class MemoryStore final : public storage::Writer, public storage::Reader, public
 
  private:
   mutable Mutex mutex_;
-  std::map<model::Labels, std::map<std::int64_t, double>> series_ PLUMBLINE_GUARDED_BY(mutex_);
+  using Point = std::variant<double, model::Histogram>;
+  std::map<model::Labels, std::map<std::int64_t, Point>> series_ PLUMBLINE_GUARDED_BY(mutex_);
   std::map<std::string, storage::MetricMetadata, std::less<>> metadata_ PLUMBLINE_GUARDED_BY(mutex_);
   std::map<std::pair<int, model::Labels>, std::multimap<std::int64_t, model::Row>> events_ PLUMBLINE_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, model::LateLabel> labels_ PLUMBLINE_GUARDED_BY(mutex_);
