@@ -120,6 +120,11 @@ Status Core::commit(std::size_t unit_index, std::size_t main_rule, Evaluated eva
     if (breaches.rule == main_rule)
       for (storage::SeriesSamples& s : evaluated.series) series.push_back(std::move(s));
     for (const storage::SeriesSamples& s : series) n.previous.insert(s.labels);
+    if (breaches.rule == main_rule)
+      for (storage::SeriesHistograms& s : evaluated.histograms) {
+        n.previous.insert(s.labels);
+        batch.histograms.push_back(std::move(s));
+      }
     add_stale_markers(was.previous, n.previous, at_ms, series);
     for (storage::SeriesSamples& s : series) batch.series.push_back(std::move(s));
 

@@ -103,11 +103,13 @@ Result<Evaluated> evaluate_rule(const Plan& plan, const PlannedUnit& unit, std::
       return fail(
           Code::execution,
           "vector contains metrics with the same labelset after applying rule labels: " + labels.str());
-    out.series.push_back({std::move(labels), {{at_ms, point.v}}});
+    if (point.histogram)
+      out.histograms.push_back({std::move(labels), {{at_ms, *point.histogram}}});
+    else
+      out.series.push_back({std::move(labels), {{at_ms, point.v}}});
   }
-  if (unit.limit > 0 && out.series.size() > unit.limit)
-    return fail(Code::over_limit,
-                fmt::format("exceeded limit of {} with {} series", unit.limit, out.series.size()));
+  if (unit.limit > 0 && vector.size() > unit.limit)
+    return fail(Code::over_limit, fmt::format("exceeded limit of {} with {} series", unit.limit, vector.size()));
   return out;
 }
 

@@ -35,6 +35,7 @@ struct RuleBreaches {
 
 struct Evaluated {
   std::vector<storage::SeriesSamples> series;  // without ALERTS
+  std::vector<storage::SeriesHistograms> histograms;
   std::vector<RuleBreaches> breaches;          // of alerting rules only
   Streaks streaks;
   Burns burns;

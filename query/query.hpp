@@ -14,6 +14,7 @@
 #include "daemon/base/error.hpp"
 #include "daemon/base/meters.hpp"
 #include "proto/http.hpp"
+#include "storage/model/histogram.hpp"
 #include "storage/model/labels.hpp"
 #include "storage/model/sample.hpp"
 #include "storage/storage.hpp"
@@ -29,10 +30,12 @@ struct VectorPoint {
   Labels labels;
   std::int64_t t = 0;  // ms
   double v = 0;
+  std::shared_ptr<const model::Histogram> histogram = {};  // when there is one, it is the value
 };
 struct MatrixSeries {
   Labels labels;
   std::vector<Sample> samples;
+  std::vector<model::HistogramSample> histograms = {};  // at other times
 };
 struct Scalar {
   std::int64_t t = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "daemon/base/text.hpp"
+#include "query/promql/native_histogram.hpp"
 
 namespace plumbline::query {
 
@@ -25,6 +26,21 @@ void write_point(JsonWriter& w, std::int64_t t, double v) {
   w.begin_array().raw(json_time(t)).string(format_number(v)).end_array();
 }
 
+// Empty buckets are left out.
+void write_point(JsonWriter& w, std::int64_t t, const model::Histogram& histogram) {
+  const promql::NativeHistogram h = promql::from_model(histogram);
+  w.begin_array().raw(json_time(t)).begin_object();
+  w.field("count", format_number(h.count)).field("sum", format_number(h.sum));
+  const std::vector<promql::BoundedBucket> buckets = promql::all_buckets(h);
+  if (!buckets.empty()) {
+    w.key("buckets").begin_array();
+    for (const promql::BoundedBucket& b : buckets)
+      w.begin_array().raw(std::to_string(b.rule)).string(format_number(b.lower)).string(format_number(b.upper)).string(format_number(b.count)).end_array();
+    w.end_array();
+  }
+  w.end_object().end_array();
+}
+
 void write(JsonWriter& w, const Scalar& s) { write_point(w, s.t, s.v); }
 void write(JsonWriter& w, const StringValue& s) { w.begin_array().raw(json_time(s.t)).string(s.v).end_array(); }
 void write(JsonWriter& w, const Vector& vector) {
@@ -32,8 +48,11 @@ void write(JsonWriter& w, const Vector& vector) {
   for (const VectorPoint& p : vector) {
     w.begin_object().key("metric");
     write_labels(w, p.labels);
-    w.key("value");
-    write_point(w, p.t, p.v);
+    w.key(p.histogram ? "histogram" : "value");
+    if (p.histogram)
+      write_point(w, p.t, *p.histogram);
+    else
+      write_point(w, p.t, p.v);
     w.end_object();
   }
   w.end_array();
@@ -43,9 +62,17 @@ void write(JsonWriter& w, const Matrix& matrix) {
   for (const MatrixSeries& s : matrix) {
     w.begin_object().key("metric");
     write_labels(w, s.labels);
-    w.key("values").begin_array();
-    for (const Sample& p : s.samples) write_point(w, p.t, p.v);
-    w.end_array().end_object();
+    if (!s.samples.empty()) {
+      w.key("values").begin_array();
+      for (const Sample& p : s.samples) write_point(w, p.t, p.v);
+      w.end_array();
+    }
+    if (!s.histograms.empty()) {
+      w.key("histograms").begin_array();
+      for (const model::HistogramSample& p : s.histograms) write_point(w, p.t, p.h);
+      w.end_array();
+    }
+    w.end_object();
   }
   w.end_array();
 }

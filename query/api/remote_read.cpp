@@ -1,6 +1,7 @@
 // Remote read: Prometheus, Thanos and promtool fetch raw samples. Both answers of upstream: SAMPLES (one snappy message) and
 // STREAMED_XOR_CHUNKS (frames of chunks). Field numbers: prompb/remote.proto and prompb/types.proto.
 #include <algorithm>
+#include <optional>
 
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
@@ -30,6 +31,7 @@ enum class Form { samples = 0, chunks = 1 };
 struct ReadRequest {
   std::vector<storage::SeriesQuery> queries;
   Form form = Form::samples;
+  bool takes_samples = true;  // it may be answered in the other form
 };
 
 Result<model::Matcher> read_matcher(pbf_reader in) {
@@ -68,6 +70,8 @@ Result<ReadRequest> parse(std::string_view bytes) {
   ReadRequest out;
   bool chosen = false;
   const auto accept = [&](std::int32_t form) {
+    if (!chosen) out.takes_samples = false;
+    out.takes_samples |= form == 0;
     if (chosen || (form != 0 && form != 1)) return;  // the first that is known, as upstream negotiates
     out.form = static_cast<Form>(form);
     chosen = true;
@@ -108,15 +112,63 @@ struct Encoded {
   std::string bytes;
 };
 
-std::string encode_samples(const Labels& labels, std::span<const Sample> samples) {
+void write_spans(pbf_writer& out, protozero::pbf_tag_type tag, const std::vector<model::BucketSpan>& spans) {
+  for (const model::BucketSpan& s : spans) {
+    pbf_writer span(out, tag);
+    span.add_sint32(1, s.offset);
+    span.add_uint32(2, s.length);
+  }
+}
+
+// Integer histograms carry differences between buckets.
+void write_counts(pbf_writer& out, bool integer, protozero::pbf_tag_type deltas_tag, protozero::pbf_tag_type counts_tag,
+                  const std::vector<double>& counts) {
+  if (!integer) return out.add_packed_double(counts_tag, counts.begin(), counts.end());
+  std::vector<std::int64_t> deltas;
+  std::int64_t before = 0;
+  for (const double v : counts) {
+    const auto count = static_cast<std::int64_t>(v);
+    deltas.push_back(count - before);
+    before = count;
+  }
+  out.add_packed_sint64(deltas_tag, deltas.begin(), deltas.end());
+}
+
+void write_histogram(pbf_writer& series, const model::HistogramSample& sample) {
+  const model::Histogram& h = sample.h;
+  pbf_writer out(series, 4);
+  if (h.is_integer) {
+    out.add_uint64(1, static_cast<std::uint64_t>(h.count));
+  } else {
+    out.add_double(2, h.count);
+  }
+  out.add_double(3, h.sum);
+  out.add_sint32(4, h.layout.schema);
+  out.add_double(5, h.layout.zero_threshold);
+  if (h.is_integer) {
+    out.add_uint64(6, static_cast<std::uint64_t>(h.zero_count));
+  } else {
+    out.add_double(7, h.zero_count);
+  }
+  write_spans(out, 8, h.layout.negative_spans);
+  write_counts(out, h.is_integer, 9, 10, h.negative);
+  write_spans(out, 11, h.layout.positive_spans);
+  write_counts(out, h.is_integer, 12, 13, h.positive);
+  out.add_enum(14, static_cast<std::int32_t>(h.reset));
+  out.add_int64(15, sample.t);
+  out.add_packed_double(16, h.layout.custom_bounds.begin(), h.layout.custom_bounds.end());
+}
+
+std::string encode_samples(const Labels& labels, const storage::SeriesPoints& points) {
   std::string bytes;
   pbf_writer series(bytes);
   write_labels(series, labels);
-  for (const Sample& s : samples) {
+  for (const Sample& s : points.samples) {
     pbf_writer sample(series, 2);
     sample.add_double(1, s.v);
     sample.add_int64(2, s.t);
   }
+  for (const model::HistogramSample& s : points.histograms) write_histogram(series, s);
   return bytes;
 }
 
@@ -173,21 +225,26 @@ http::Response refuse(const Error& error) {
   return http::Response::text(error.message + "\n", error.code == Code::over_limit ? 400 : http_status(error.code));
 }
 
-Result<http::Response> read(const storage::Reader& reader, const http::Request& request) {
-  PLUMBLINE_TRY(const std::string body, unsnappy(request.body, request_bytes_max));
-  PLUMBLINE_TRY(const ReadRequest asked, parse(body));
+// nullopt: the answer has histograms, of which XOR chunks cannot tell.
+Result<std::optional<http::Response>> answer(const storage::Reader& reader, const ReadRequest& asked) {
   std::string out;
+  bool untold = false;
   std::uint64_t samples_left = samples_max;
   for (std::size_t q = 0; q < asked.queries.size(); ++q) {
     storage::SeriesQuery query = asked.queries[q];
     query.samples_max = samples_left;
     std::vector<Encoded> found;
-    const auto status = reader.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
-      samples_left -= std::min<std::uint64_t>(samples_left, samples.size());
-      found.push_back({labels, asked.form == Form::chunks ? encode_frames(labels, samples, q) : encode_samples(labels, samples)});
+    const auto status = reader.select(query, [&](const Labels& labels, const storage::SeriesPoints& points) {
+      untold = asked.form == Form::chunks && !points.histograms.empty();
+      if (untold) return false;
+      std::uint64_t worth = points.samples.size();
+      for (const model::HistogramSample& s : points.histograms) worth += model::samples_worth(s.h);
+      samples_left -= std::min<std::uint64_t>(samples_left, worth);
+      found.push_back({labels, asked.form == Form::chunks ? encode_frames(labels, points.samples, q) : encode_samples(labels, points)});
       return true;
     });
     PLUMBLINE_CHECK_OK(status);
+    if (untold) return std::nullopt;
     std::ranges::sort(found, {}, &Encoded::labels);
     if (asked.form == Form::chunks) {
       for (const Encoded& series : found) out += series.bytes;
@@ -207,6 +264,19 @@ Result<http::Response> read(const storage::Reader& reader, const http::Request& 
     response.with("Content-Type", "application/x-protobuf").with("Content-Encoding", "snappy");
   }
   return response;
+}
+
+Result<http::Response> read(const storage::Reader& reader, const http::Request& request) {
+  PLUMBLINE_TRY(const std::string body, unsnappy(request.body, request_bytes_max));
+  PLUMBLINE_TRY(ReadRequest asked, parse(body));
+  PLUMBLINE_TRY(std::optional<http::Response> response, answer(reader, asked));
+  if (response) return std::move(*response);
+  // A client that also takes samples gets all of them in that form.
+  if (!asked.takes_samples)
+    return fail(Code::invalid_input, "remote read: native histograms are sent as SAMPLES only; accept that response type, too");
+  asked.form = Form::samples;
+  PLUMBLINE_TRY(response, answer(reader, asked));
+  return std::move(*response);
 }
 
 }  // namespace

@@ -58,6 +58,21 @@ void fold_value(Tok op, Cell& c, double v) {
   }
 }
 
+// The histograms of one group at one step.
+struct HistogramCell {
+  std::shared_ptr<NativeHistogram> sum;
+  double count = 0;
+  bool incompatible = false, reset = false, no_reset = false;
+};
+
+bool adds_histograms(Tok op) { return op == Tok::sum || op == Tok::avg; }
+
+struct FoldedGroup {
+  Labels labels;
+  std::vector<Cell> cells;
+  std::vector<HistogramCell> histograms;  // empty until there is one
+};
+
 double finish(Tok op, const Cell& c) {
   switch (op) {
     case Tok::sum: return c.mean.acc.total();
@@ -104,27 +119,56 @@ Result<Columns> Evaluator::aggregate(const Aggregate& a, const Grid& grid) {
 
 Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
   LabelIndex index;
-  std::vector<std::pair<Labels, std::vector<Cell>>> groups;
+  std::vector<FoldedGroup> groups;
+  const auto add_histogram = [&](FoldedGroup& group, std::size_t i, const NativeHistogram& h, std::string_view metric) {
+    if (a.op == Tok::count || a.op == Tok::group) return void(group.cells[i].count += 1);
+    if (!adds_histograms(a.op)) return inform(*a.inner, fmt::format("ignored histogram in {} aggregation", spelling(a.op)));
+    if (group.histograms.empty()) group.histograms.resize(grid.count);
+    HistogramCell& cell = group.histograms[i];
+    cell.count += 1;
+    cell.reset |= h.reset == model::ResetHint::reset;
+    cell.no_reset |= h.reset == model::ResetHint::no_reset;
+    if (!cell.sum)
+      cell.sum = std::make_shared<NativeHistogram>(h);
+    else if (!cell.incompatible)
+      cell.incompatible = !add_noted(*cell.sum, h, 1, *a.inner, metric, "aggregation");
+  };
   const Sink add = [&](Column&& c) -> Status {
     Labels key = group_labels(a, c.labels);
     const auto [at, fresh] = index.try_emplace(key, groups.size());
     if (fresh) {
       PLUMBLINE_CHECK_OK(charge(grid.count));
-      groups.emplace_back(std::move(key), std::vector<Cell>(grid.count));
+      groups.push_back({std::move(key), std::vector<Cell>(grid.count), {}});
     }
-    std::vector<Cell>& cells = groups[at->second].second;
+    FoldedGroup& group = groups[at->second];
     for (std::size_t i = 0; i < grid.count; ++i)
-      if (c.present[i]) fold_value(a.op, cells[i], c.values[i]);
+      if (c.present[i])
+        fold_value(a.op, group.cells[i], c.values[i]);
+      else if (const NativeHistogram* h = c.histogram(i))
+        add_histogram(group, i, *h, c.labels.metric());
     held_ -= std::min<std::uint64_t>(held_, c.values.size());
     return {};
   };
   PLUMBLINE_CHECK_OK(each(*a.inner, grid, add));
   Columns out;
-  for (auto& [labels, cells] : groups) {
-    Column c(std::move(labels), grid.count);
-    for (std::size_t i = 0; i < grid.count; ++i)
-      if (cells[i].count > 0) c.set(i, finish(a.op, cells[i]));
-    std::vector<Cell>().swap(cells);
+  for (FoldedGroup& group : groups) {
+    Column c(std::move(group.labels), grid.count);
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      HistogramCell none;
+      HistogramCell& h = group.histograms.empty() ? none : group.histograms[i];
+      if (h.count > 0 && group.cells[i].count > 0) {
+        warn(*a.inner, "encountered a mix of histograms and floats for aggregation");
+      } else if (h.count > 0) {
+        if (h.incompatible) continue;
+        if (h.reset && h.no_reset) warn(*a.inner, "conflicting counter resets during histogram aggregation");
+        if (a.op == Tok::avg) divide(*h.sum, h.count);
+        c.set(i, std::move(h.sum));
+      } else if (group.cells[i].count > 0) {
+        c.set(i, finish(a.op, group.cells[i]));
+      }
+    }
+    std::vector<Cell>().swap(group.cells);
+    std::vector<HistogramCell>().swap(group.histograms);
     out.push_back(std::move(c));
   }
   return out;
@@ -147,7 +191,7 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
       const double offset = static_cast<double>(c.labels.fingerprint()) / 18446744073709551616.0;
       for (std::size_t i = 0; i < grid.count; ++i) {
         const double r = parameter[i];
-        if (!(r >= 0 ? offset < r : offset >= 1 + r)) c.present[i] = 0;
+        if (!(r >= 0 ? offset < r : offset >= 1 + r)) c.drop(i);
       }
     }
     return columns;
@@ -158,6 +202,7 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
       return execution_error(fmt::format("Scalar value {:g} {} int64", k, k > 0 ? "overflows" : "underflows"));
   }
   const bool top = a.op == Tok::topk;
+  if (a.op != Tok::limitk) ignore_histograms(a, columns);
   // Best first; NaN is the worst of all, and of equals the earlier series wins.
   const auto better = [top](double l, double r) {
     if (std::isnan(r)) return !std::isnan(l);
@@ -170,7 +215,7 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
     for (std::size_t i = 0; i < grid.count; ++i) {
       there.clear();
       for (const std::size_t c : members)
-        if (columns[c].present[i]) there.push_back(c);
+        if (columns[c].has(i)) there.push_back(c);
       const double k = std::trunc(parameter[i]);
       const std::size_t keep = k < 1 ? 0 : std::min(there.size(), k > 1e9 ? there.size() : static_cast<std::size_t>(k));
       if (a.op != Tok::limitk)
@@ -178,7 +223,7 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
           const double left = columns[l].values[i], right = columns[r].values[i];
           return better(left, right) || (!better(right, left) && l < r);
         });
-      for (std::size_t n = keep; n < there.size(); ++n) columns[there[n]].present[i] = 0;
+      for (std::size_t n = keep; n < there.size(); ++n) columns[there[n]].drop(i);
       if (grid.count == 1) order.insert(order.end(), there.begin(), there.begin() + static_cast<std::ptrdiff_t>(keep));
     }
   }
@@ -188,6 +233,14 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
   return sorted;
 }
 
+void Evaluator::ignore_histograms(const Aggregate& a, Columns& columns) {
+  for (Column& c : columns) {
+    if (std::ranges::any_of(c.histograms, [](const HistogramPtr& h) { return h != nullptr; }))
+      inform(*a.inner, fmt::format("ignored histogram in {} aggregation", spelling(a.op)));
+    c.histograms.clear();
+  }
+}
+
 Result<Columns> Evaluator::quantile(const Aggregate& a, const Grid& grid) {
   PLUMBLINE_TRY(const Scalars q, scalar(*a.parameter, grid));
   for (const double v : q)
@@ -195,7 +248,8 @@ Result<Columns> Evaluator::quantile(const Aggregate& a, const Grid& grid) {
       warn(*a.parameter, fmt::format("quantile value should be between 0 and 1, got {}", format_float(v)));
       break;
     }
-  PLUMBLINE_TRY(const Columns columns, collect(*a.inner, grid));
+  PLUMBLINE_TRY(Columns columns, collect(*a.inner, grid));
+  ignore_histograms(a, columns);
   const Groups groups(a, columns);
   Columns out;
   std::vector<double> values;
@@ -228,8 +282,8 @@ Result<Columns> Evaluator::count_values(const Aggregate& a, const Grid& grid) {
     std::string last_text;
     std::size_t last = 0;
     for (std::size_t i = 0; i < grid.count; ++i) {
-      if (!c.present[i]) continue;
-      std::string text = format_float(c.values[i]);
+      if (!c.has(i)) continue;
+      std::string text = c.present[i] ? format_float(c.values[i]) : text_of(*c.histogram(i));
       if (text != last_text) {
         const Labels labels = base.with(label, text);
         const auto [at, fresh] = index.try_emplace(labels, out.size());

@@ -6,11 +6,13 @@
 
 #include "query/promql/binary_operators.hpp"
 #include "query/promql/evaluator.hpp"
+#include "query/promql/histogram_operators.hpp"
 
 namespace plumbline::query::promql {
 
 namespace {
 
+bool is_trim(Tok op) { return op == Tok::trim_upper || op == Tok::trim_lower; }
 bool drops_name(Tok op) { return !is_comparison(op) && !is_set_operator(op); }
 
 Labels signature(const Labels& labels, const Matching& m) {
@@ -25,7 +27,7 @@ struct Match {
 std::vector<std::uint8_t> any_present(const Columns& columns, std::size_t count) {
   std::vector<std::uint8_t> out(count);
   for (const Column& c : columns)
-    for (std::size_t i = 0; i < count; ++i) out[i] |= c.present[i];
+    for (std::size_t i = 0; i < count; ++i) out[i] |= c.has(i) ? 1 : 0;
   return out;
 }
 
@@ -41,9 +43,6 @@ Labels result_labels(const Binary& b, const Labels& many, const Labels& one) {
 }  // namespace
 
 Result<Columns> Evaluator::binary(const Binary& b, const Grid& grid) {
-  if (b.op == Tok::trim_upper || b.op == Tok::trim_lower)
-    return fail(Code::unsupported, fmt::format("operator \"{}\" needs native histograms, which are not supported",
-                                               spelling(b.op)));
   if (type_of(b) == Type::scalar) {
     PLUMBLINE_TRY(Scalars v, scalar(b, grid));
     Column c(Labels{}, grid.count);
@@ -64,8 +63,15 @@ Result<Columns> Evaluator::vector_scalar(const Binary& b, const Grid& grid) {
   PLUMBLINE_TRY(Columns columns, collect(scalar_left ? *b.right : *b.left, grid));
   for (Column& c : columns) {
     for (std::size_t i = 0; i < grid.count; ++i) {
-      if (!c.present[i]) continue;
+      if (!c.has(i)) continue;
       const double v = c.values[i];
+      if (!c.present[i] || is_trim(b.op)) {
+        const Operand vector{v, c.histogram(i)}, number{s[i], nullptr};
+        Combined o = scalar_left ? combine(b, number, vector) : combine(b, vector, number);
+        c.drop(i);
+        if (o.keep) c.set(i, std::move(o.h));
+        continue;
+      }
       const Outcome o = scalar_left ? apply_operator(b.op, s[i], v) : apply_operator(b.op, v, s[i]);
       if (!is_comparison(b.op)) c.values[i] = o.value;
       else if (b.return_bool) c.values[i] = o.keep ? 1 : 0;
@@ -87,7 +93,7 @@ Result<Columns> Evaluator::set_operation(const Binary& b, const Grid& grid) {
   for (const Column& c : deciding) {
     auto& mask = there[signature(c.labels, b.matching)];
     mask.resize(grid.count);
-    for (std::size_t i = 0; i < grid.count; ++i) mask[i] |= c.present[i];
+    for (std::size_t i = 0; i < grid.count; ++i) mask[i] |= c.has(i) ? 1 : 0;
   }
   Columns& filtered = is_or ? right : left;
   for (Column& c : filtered) {
@@ -95,7 +101,7 @@ Result<Columns> Evaluator::set_operation(const Binary& b, const Grid& grid) {
     const bool keep_if_there = b.op == Tok::land;
     for (std::size_t i = 0; i < grid.count; ++i) {
       const bool is_there = found != there.end() && found->second[i];
-      if (is_there != keep_if_there) c.present[i] = 0;
+      if (is_there != keep_if_there) c.drop(i);
     }
   }
   if (!is_or) {
@@ -129,7 +135,7 @@ Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
       if (!live[i]) continue;
       const Column* first = nullptr;
       for (const std::size_t o : match.one) {
-        if (!one[o].present[i]) continue;
+        if (!one[o].has(i)) continue;
         if (first != nullptr)
           return execution_error(fmt::format(
               "found duplicate series for the match group {} on the {} hand-side of the operation: [{}, {}];"
@@ -157,11 +163,18 @@ Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
         const Labels labels = result_labels(b, many[k].labels, one[o].labels);
         std::size_t at = out.size();  // not made before it has a value
         for (std::size_t i = 0; i < grid.count; ++i) {
-          if (!many[k].present[i] || !one[o].present[i]) continue;
-          const double l = swapped ? one[o].values[i] : many[k].values[i];
-          const double r = swapped ? many[k].values[i] : one[o].values[i];
-          Outcome result = apply_operator(b.op, l, r);
-          if (b.return_bool) result = {result.keep ? 1.0 : 0.0, true};
+          if (!many[k].has(i) || !one[o].has(i)) continue;
+          const Column& left_column = swapped ? one[o] : many[k];
+          const Column& right_column = swapped ? many[k] : one[o];
+          Combined result;
+          if (left_column.present[i] && right_column.present[i] && !is_trim(b.op)) {
+            const Outcome outcome = apply_operator(b.op, left_column.values[i], right_column.values[i]);
+            result.keep = outcome.keep || b.return_bool;
+            result.v = b.return_bool ? (outcome.keep ? 1.0 : 0.0) : outcome.value;
+          } else {
+            result = combine(b, {left_column.values[i], left_column.histogram(i)},
+                             {right_column.values[i], right_column.histogram(i)});
+          }
           if (!result.keep) continue;
           if (m.card == Card::one_to_one) {
             if (written[i])
@@ -179,8 +192,11 @@ Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
               out.emplace_back(labels, grid.count);
             }
           }
-          if (out[at].present[i]) return execution_error(std::string(same_labelset));
-          out[at].set(i, result.value);
+          if (out[at].has(i)) return execution_error(std::string(same_labelset));
+          if (result.h)
+            out[at].set(i, std::move(result.h));
+          else
+            out[at].set(i, result.v);
         }
       }
     }

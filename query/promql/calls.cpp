@@ -101,22 +101,36 @@ Labels absent_labels(const Expr& e) {
 
 }  // namespace
 
+namespace {
+
+// What the sender knew is about its own samples, not about steps.
+HistogramPtr without_reset_hint(const NativeHistogram& h) {
+  auto out = std::make_shared<NativeHistogram>(h);
+  if (out->reset != model::ResetHint::gauge) out->reset = model::ResetHint::unknown;
+  return out;
+}
+
+}  // namespace
+
 // -------------------------------------------------------------------------------------------------------- range vectors
 
 Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& sink) {
   const Timing& timing = timings_.at(&e);
   if (e.kind == Kind::matrix) {
     std::vector<Sample> kept;
+    std::vector<HistogramPoint> kept_histograms;
     PLUMBLINE_TRY(const auto* read, loaded(timing.source));
     for (const LoadedSeries& series : *read) {
       PLUMBLINE_CHECK_OK(tick());
       if (!series.stale) {
-        PLUMBLINE_CHECK_OK(sink({series.labels, series.samples}));
+        PLUMBLINE_CHECK_OK(sink({series.labels, series.samples, series.histograms}));
         continue;
       }
       kept.clear();
       std::ranges::copy_if(series.samples, std::back_inserter(kept), [](const Sample& s) { return !model::is_stale(s.v); });
-      PLUMBLINE_CHECK_OK(sink({series.labels, kept}));
+      kept_histograms.clear();
+      std::ranges::copy_if(series.histograms, std::back_inserter(kept_histograms), [](const HistogramPoint& p) { return p.h != nullptr; });
+      PLUMBLINE_CHECK_OK(sink({series.labels, kept, kept_histograms}));
     }
     return {};
   }
@@ -126,12 +140,17 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
   PLUMBLINE_CHECK_OK(charge(inner.count));
   held_ -= inner.count;
   std::vector<Sample> samples;
+  std::vector<HistogramPoint> histograms;
   return each(*static_cast<const Subquery&>(e).inner, inner, [&](Column&& c) -> Status {
     samples.clear();
+    histograms.clear();
     for (std::size_t i = 0; i < inner.count; ++i)
-      if (c.present[i]) samples.push_back({inner.at(i), c.values[i]});
+      if (c.present[i])
+        samples.push_back({inner.at(i), c.values[i]});
+      else if (const NativeHistogram* h = c.histogram(i))
+        histograms.push_back({inner.at(i), without_reset_hint(*h)});
     held_ -= std::min<std::uint64_t>(held_, c.values.size());
-    return sink({c.labels, samples});
+    return sink({c.labels, samples, histograms});
   });
 }
 
@@ -172,6 +191,14 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
   std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
   return each_range(*range, grid, [&](const RangeSeries& series) -> Status {
     const std::span<const Sample> samples = series.samples;
+    if (!series.histograms.empty()) {
+      Column column(keeps_name(fn) ? series.labels : series.labels.without(model::metric_name_label), grid.count);
+      PLUMBLINE_CHECK_OK(mixed_range(c, grid, series, scalars, column));
+      if (!column.any()) return {};
+      if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
+      PLUMBLINE_CHECK_OK(charge(grid.count));
+      return sink(std::move(column));
+    }
     if (samples.empty()) return {};
     const std::vector<std::size_t> resets = counter ? counter_resets(samples) : std::vector<std::size_t>{};
     Column column(keeps_name(fn) ? series.labels : series.labels.without(model::metric_name_label), grid.count);
@@ -223,19 +250,23 @@ Result<Columns> Evaluator::absent(const Call& c, const Grid& grid) {
   if (c.function->id == Fn::absent) {
     PLUMBLINE_CHECK_OK(each(argument, grid, [&](Column&& column) -> Status {
       for (std::size_t i = 0; i < grid.count; ++i)
-        if (column.present[i]) out.present[i] = 0;
+        if (column.has(i)) out.present[i] = 0;
       held_ -= std::min<std::uint64_t>(held_, column.values.size());
       return {};
     }));
   } else {
     const Timing& timing = timings_.at(&argument);
     PLUMBLINE_CHECK_OK(each_range(argument, grid, [&](const RangeSeries& series) -> Status {
-      std::size_t high = 0;
-      for (std::size_t i = 0; i < grid.count; ++i) {
-        const std::int64_t end = timing.reference(grid.at(i));
-        while (high < series.samples.size() && series.samples[high].t <= end) ++high;
-        if (high > 0 && series.samples[high - 1].t > end - timing.range) out.present[i] = 0;
-      }
+      const auto there = [&](const auto& points) {
+        std::size_t high = 0;
+        for (std::size_t i = 0; i < grid.count; ++i) {
+          const std::int64_t end = timing.reference(grid.at(i));
+          while (high < points.size() && points[high].t <= end) ++high;
+          if (high > 0 && points[high - 1].t > end - timing.range) out.present[i] = 0;
+        }
+      };
+      there(series.samples);
+      there(series.histograms);
       return {};
     }));
   }
@@ -284,9 +315,7 @@ Status Evaluator::call(const Call& c, const Grid& grid, const Sink& sink) {
     case Fn::histogram_count:
     case Fn::histogram_sum:
     case Fn::histogram_stddev:
-    case Fn::histogram_stdvar:
-      return fail(Code::unsupported, fmt::format("function \"{}\" needs native histograms, which are not supported",
-                                                 c.function->name));
+    case Fn::histogram_stdvar: return push(histogram_number(c, grid));
     default: return push(math_call(c, grid));
   }
 }
@@ -347,8 +376,12 @@ Result<Columns> Evaluator::math_call(const Call& c, const Grid& grid) {
     PLUMBLINE_TRY(columns, collect(argument, grid));
     if (fn == Fn::timestamp)
       for (Column& column : columns)
-        for (std::size_t i = 0; i < grid.count; ++i) column.values[i] = static_cast<double>(grid.at(i)) / 1000;
+        for (std::size_t i = 0; i < grid.count; ++i) {
+          column.present[i] = column.has(i);
+          column.values[i] = static_cast<double>(grid.at(i)) / 1000;
+        }
   }
+  for (Column& column : columns) column.histograms.clear();  // passed over
   std::vector<Scalars> p;
   for (std::size_t i = 1; i < c.arguments.size(); ++i) {
     PLUMBLINE_TRY(Scalars s, scalar(*c.arguments[i], grid));
@@ -406,9 +439,11 @@ bool natural_less(std::string_view a, std::string_view b) {
 
 Result<Columns> Evaluator::sort_call(const Call& c, const Grid& grid) {
   PLUMBLINE_TRY(Columns columns, collect(*c.arguments[0], grid));
-  if (!context_.instant || grid.count != 1) return columns;  // a range query's answer is sorted by labels
   const Fn fn = c.function->id;
-  std::erase_if(columns, [](const Column& column) { return !column.present[0]; });
+  if (fn == Fn::sort || fn == Fn::sort_desc)  // histograms have no order
+    for (Column& column : columns) column.histograms.clear();
+  if (!context_.instant || grid.count != 1) return columns;  // a range query's answer is sorted by labels
+  std::erase_if(columns, [](const Column& column) { return !column.has(0); });
   if (fn == Fn::sort || fn == Fn::sort_desc) {
     std::ranges::sort(columns, [&](const Column& l, const Column& r) {
       const double a = l.values[0], b = r.values[0];

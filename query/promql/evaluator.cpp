@@ -77,9 +77,12 @@ Result<Columns> Evaluator::merged(Columns columns) {
     }
     Column& into = out[at->second];
     for (std::size_t i = 0; i < c.values.size(); ++i) {
-      if (!c.present[i]) continue;
-      if (into.present[i]) return execution_error(std::string(same_labelset));
-      into.set(i, c.values[i]);
+      if (!c.has(i)) continue;
+      if (into.has(i)) return execution_error(std::string(same_labelset));
+      if (c.present[i])
+        into.set(i, c.values[i]);
+      else
+        into.set(i, std::move(c.histograms[i]));
     }
     held_ -= std::min<std::uint64_t>(held_, c.values.size());
   }
@@ -92,11 +95,12 @@ Status Evaluator::each(const Expr& e, const Grid& grid, const Sink& sink) {
   PLUMBLINE_CHECK_OK(tick());
   if (grid.count <= 1 || !constant(e)) return each_here(e, grid, sink);
   return each_here(e, {grid.start, grid.step, 1}, [&](Column&& one) -> Status {
-    if (!one.present[0]) return {};
+    if (!one.has(0)) return {};
     PLUMBLINE_CHECK_OK(charge(grid.count));
     Column all(std::move(one.labels), 0);
     all.values.assign(grid.count, one.values[0]);
-    all.present.assign(grid.count, 1);
+    all.present.assign(grid.count, one.present[0]);
+    if (!one.histograms.empty()) all.histograms.assign(grid.count, one.histograms[0]);
     return sink(std::move(all));
   });
 }
@@ -170,12 +174,25 @@ Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps,
     Column column(series.labels, grid.count);
     bool any = false;
     const std::vector<Sample>& samples = series.samples;
+    const std::vector<HistogramPoint>& histograms = series.histograms;
     std::size_t next = 0;  // the first sample after the reference time
+    std::size_t next_histogram = 0;
     for (std::size_t i = 0; i < grid.count; ++i) {
       const std::int64_t t = timing.reference(grid.at(i));
       if (i == 0)
         next = static_cast<std::size_t>(std::ranges::upper_bound(samples, t, {}, &Sample::t) - samples.begin());
       while (next < samples.size() && samples[next].t <= t) ++next;
+      while (next_histogram < histograms.size() && histograms[next_histogram].t <= t) ++next_histogram;
+      if (next_histogram > 0 && (next == 0 || histograms[next_histogram - 1].t > samples[next - 1].t)) {
+        const HistogramPoint& newest = histograms[next_histogram - 1];
+        if (newest.t <= t - lookback || !newest.h) continue;
+        if (timestamps)
+          column.set(i, static_cast<double>(newest.t) / 1000);
+        else
+          column.set(i, newest.h);
+        any = true;
+        continue;
+      }
       if (next == 0) continue;
       const Sample& newest = samples[next - 1];
       if (newest.t <= t - lookback || model::is_stale(newest.v)) continue;
@@ -195,6 +212,12 @@ Result<Columns> Evaluator::unary(const Unary& u, const Grid& grid) {
   LabelIndex seen;
   for (Column& c : columns) {
     for (double& v : c.values) v = -v;
+    for (HistogramPtr& h : c.histograms) {
+      if (!h) continue;
+      auto negated = std::make_shared<NativeHistogram>(*h);
+      scale(*negated, -1);
+      h = std::move(negated);
+    }
     c.labels = c.labels.without(model::metric_name_label);
     if (!seen.try_emplace(c.labels, 0).second) return execution_error(std::string(same_labelset));
   }
@@ -206,17 +229,23 @@ Result<Columns> Evaluator::unary(const Unary& u, const Grid& grid) {
 Answer Evaluator::answer_vector(Columns columns) {
   Vector out;
   for (Column& c : columns)
-    if (c.present[0]) out.push_back({std::move(c.labels), context_.grid.start, c.values[0]});
+    if (c.present[0])
+      out.push_back({std::move(c.labels), context_.grid.start, c.values[0]});
+    else if (const NativeHistogram* h = c.histogram(0))
+      out.push_back({std::move(c.labels), context_.grid.start, 0, std::make_shared<const model::Histogram>(to_model(*h))});
   return {std::move(out), {}, {}};
 }
 
 Answer Evaluator::answer_matrix(Columns columns) {
   Matrix out;
   for (Column& c : columns) {
-    MatrixSeries series{std::move(c.labels), {}};
+    MatrixSeries series{std::move(c.labels), {}, {}};
     for (std::size_t i = 0; i < c.values.size(); ++i)
-      if (c.present[i]) series.samples.push_back({context_.grid.at(i), c.values[i]});
-    if (!series.samples.empty()) out.push_back(std::move(series));
+      if (c.present[i])
+        series.samples.push_back({context_.grid.at(i), c.values[i]});
+      else if (const NativeHistogram* h = c.histogram(i))
+        series.histograms.push_back({context_.grid.at(i), to_model(*h)});
+    if (!series.samples.empty() || !series.histograms.empty()) out.push_back(std::move(series));
   }
   std::ranges::sort(out, {}, &MatrixSeries::labels);
   return {std::move(out), {}, {}};
@@ -228,10 +257,12 @@ Result<Answer> Evaluator::answer_range(const Expr& e) {
   const Timing& timing = timings_.at(&unwrap(e));
   const std::int64_t end = timing.reference(context_.grid.start);
   PLUMBLINE_CHECK_OK(each_range(unwrap(e), context_.grid, [&](const RangeSeries& series) -> Status {
-    MatrixSeries m{series.labels, {}};
+    MatrixSeries m{series.labels, {}, {}};
     for (const Sample& s : series.samples)
       if (s.t > end - timing.range && s.t <= end) m.samples.push_back(s);
-    if (!m.samples.empty()) out.push_back(std::move(m));
+    for (const HistogramPoint& p : series.histograms)
+      if (p.t > end - timing.range && p.t <= end) m.histograms.push_back({p.t, to_model(*p.h)});
+    if (!m.samples.empty() || !m.histograms.empty()) out.push_back(std::move(m));
     return {};
   }));
   std::ranges::sort(out, {}, &MatrixSeries::labels);

@@ -48,6 +48,7 @@ class Evaluator {
   struct LoadedSeries {
     Labels labels;
     std::vector<Sample> samples;
+    std::vector<HistogramPoint> histograms;
     bool stale = false;  // has stale markers
   };
   struct Source {
@@ -60,6 +61,7 @@ class Evaluator {
   struct RangeSeries {
     const Labels& labels;
     std::span<const Sample> samples;
+    std::span<const HistogramPoint> histograms;
   };
   using RangeSink = std::function<Status(const RangeSeries&)>;
 
@@ -86,6 +88,15 @@ class Evaluator {
   Status each_range(const Expr& e, const Grid& grid, const RangeSink& sink);
   Status range_call(const Call& c, const Grid& grid, const Sink& sink);
   Result<Columns> absent(const Call& c, const Grid& grid);
+
+  // range_histograms.cpp
+  struct HistogramWindow;
+  Status mixed_range(const Call& c, const Grid& grid, const RangeSeries& series, const std::vector<Scalars>& scalars, Column& out);
+  HistogramPtr window_value(const Call& c, const HistogramWindow& window, std::string_view metric, bool& is_float, double& v);
+  // Annotates what adding them had to do. Null when they do not fit.
+  std::shared_ptr<NativeHistogram> rate_of(const Call& c, std::span<const HistogramPoint> points, bool counter, std::string_view metric);
+  bool add_noted(NativeHistogram& to, const NativeHistogram& other, double sign, const Expr& at, std::string_view metric,
+                 std::string_view operation);
   Status call(const Call& c, const Grid& grid, const Sink& sink);
   Result<Scalars> scalar_call(const Call& c, const Grid& grid);
   Result<Columns> math_call(const Call& c, const Grid& grid);
@@ -100,13 +111,20 @@ class Evaluator {
   Result<Columns> label_replace(const Call& c, const Grid& grid);
   Result<Columns> label_join(const Call& c, const Grid& grid);
   Result<Columns> histogram_call(const Call& c, const Grid& grid);
+  Result<Columns> histogram_number(const Call& c, const Grid& grid);
 
   // aggregation.cpp
   Result<Columns> aggregate(const Aggregate& a, const Grid& grid);
   Result<Columns> fold(const Aggregate& a, const Grid& grid);
   Result<Columns> pick(const Aggregate& a, const Grid& grid);
+  void ignore_histograms(const Aggregate& a, Columns& columns);
   Result<Columns> quantile(const Aggregate& a, const Grid& grid);
   Result<Columns> count_values(const Aggregate& a, const Grid& grid);
+
+  // histogram_operators.cpp
+  struct Operand;
+  struct Combined;
+  Combined combine(const Binary& b, const Operand& left, const Operand& right);
 
   // binary.cpp
   Result<Columns> binary(const Binary& b, const Grid& grid);

@@ -1,4 +1,5 @@
-// histogram_quantile, histogram_quantiles and histogram_fraction over classic buckets (`le` labels).
+// histogram_quantile, histogram_quantiles and histogram_fraction over classic buckets (`le` labels) and native histograms, and
+// the functions that read a number off a native histogram.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -22,6 +23,7 @@ struct Group {
   Labels labels;        // without le and name
   std::string metric;
   std::vector<std::pair<double, const Column*>> columns;  // by upper bound
+  std::vector<const Column*> native;
 };
 
 // Within a relative 1e-12 of the sum: rounding of what added the buckets up.
@@ -137,6 +139,13 @@ Result<Columns> Evaluator::histogram_call(const Call& c, const Grid& grid) {
   for (const Column& column : columns) {
     const std::string_view metric = column.labels.metric();
     const std::string of_metric = metric.empty() ? "" : fmt::format(" for metric name {}", quote(metric));
+    if (std::ranges::any_of(column.histograms, [](const HistogramPtr& h) { return h != nullptr; })) {
+      Labels key = column.labels.without(model::metric_name_label);
+      const auto [at, fresh] = index.try_emplace(key, groups.size());
+      if (fresh) groups.push_back({std::move(key), std::string(metric), {}, {}});
+      groups[at->second].native.push_back(&column);
+    }
+    if (std::ranges::none_of(column.present, [](std::uint8_t p) { return p != 0; })) continue;
     const std::optional<double> upper = parse_number(column.labels.get("le"));
     if (!upper || std::isnan(*upper)) {
       warn(buckets_argument, fmt::format("bucket label \"le\" is missing or has a malformed value of {}{}",
@@ -145,7 +154,7 @@ Result<Columns> Evaluator::histogram_call(const Call& c, const Grid& grid) {
     }
     Labels key = drop_labels(column.labels, bucket_label, true);
     const auto [at, fresh] = index.try_emplace(key, groups.size());
-    if (fresh) groups.push_back({std::move(key), std::string(metric), {}});
+    if (fresh) groups.push_back({std::move(key), std::string(metric), {}, {}});
     groups[at->second].columns.emplace_back(*upper, &column);
   }
   Columns out;
@@ -161,6 +170,32 @@ Result<Columns> Evaluator::histogram_call(const Call& c, const Grid& grid) {
         buckets.clear();
         for (const auto& [upper, input] : group.columns)
           if (input->present[i]) buckets.push_back({upper, input->values[i]});
+        const NativeHistogram* native = nullptr;
+        for (const Column* input : group.native) {
+          const NativeHistogram* h = input->histogram(i);
+          if (h == nullptr) continue;
+          if (native != nullptr) return execution_error(std::string(same_labelset));
+          native = h;
+        }
+        if (native != nullptr) {
+          const std::string of_metric = group.metric.empty() ? "" : fmt::format(" for metric name {}", quote(group.metric));
+          if (!buckets.empty()) {
+            warn(buckets_argument, "vector contains a mix of classic and native histograms" + of_metric);
+            continue;
+          }
+          if (fn == Fn::histogram_fraction) {
+            if (std::isnan(native->sum))
+              inform(buckets_argument, "input to histogram_fraction has NaN observations, which are excluded from all fractions" + of_metric);
+            column.set(i, fraction_of(*native, parameters[0][i], parameters[1][i]));
+            continue;
+          }
+          const double v = quantile_of(*native, parameters[n][i]);
+          if (std::isnan(native->sum) && native->count > 0 && parameters[n][i] >= 0 && parameters[n][i] <= 1)
+            inform(buckets_argument, fmt::format("input to histogram_quantile has NaN observations, result is {}{}",
+                                                 std::isnan(v) ? "NaN" : "skewed higher", of_metric));
+          column.set(i, v);
+          continue;
+        }
         if (buckets.empty()) continue;
         column.set(i, fn == Fn::histogram_fraction ? fraction_of_buckets(parameters[0][i], parameters[1][i], buckets)
                                                    : quantile_of_buckets(parameters[n][i], buckets, forced));
@@ -179,6 +214,29 @@ Result<Columns> Evaluator::histogram_call(const Call& c, const Grid& grid) {
   }
   release(columns);
   return merged(std::move(out));
+}
+
+Result<Columns> Evaluator::histogram_number(const Call& c, const Grid& grid) {
+  const auto number = [fn = c.function->id](const NativeHistogram& h) {
+    switch (fn) {
+      case Fn::histogram_count: return h.count;
+      case Fn::histogram_sum: return h.sum;
+      case Fn::histogram_avg: return mean_of(h);
+      case Fn::histogram_stddev: return std::sqrt(variance_of(h));
+      default: return variance_of(h);
+    }
+  };
+  PLUMBLINE_TRY(Columns columns, collect(*c.arguments[0], grid));
+  for (Column& column : columns) {
+    column.labels = column.labels.without(model::metric_name_label);
+    for (std::size_t i = 0; i < grid.count; ++i) {
+      const NativeHistogram* h = column.histogram(i);
+      column.present[i] = h != nullptr;
+      if (h != nullptr) column.values[i] = number(*h);
+    }
+    column.histograms.clear();
+  }
+  return merged(std::move(columns));
 }
 
 }  // namespace plumbline::query::promql

@@ -102,17 +102,24 @@ Result<const std::vector<Evaluator::LoadedSeries>*> Evaluator::loaded(std::size_
     // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
     const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
                                      context_.options.series_max};
-    const Status read = context_.reader.select(query, [&](const Labels& labels, std::span<const Sample> samples) {
+    const Status read = context_.reader.select(query, [&](const Labels& labels, const storage::SeriesPoints& points) {
       if (++series_read_ > context_.options.series_max) {
         inside = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
         return false;
       }
-      if (inside = charge(samples.size()); !inside) return false;
+      std::size_t worth = points.samples.size();
+      for (const model::HistogramSample& s : points.histograms) worth += model::samples_worth(s.h);
+      if (inside = charge(worth); !inside) return false;
       if (series_read_ % 1024 == 0) {
         if (inside = tick(); !inside) return false;
       }
-      LoadedSeries one{labels, {samples.begin(), samples.end()}, false};
-      for (const Sample& s : samples) one.stale |= model::is_stale(s.v);
+      LoadedSeries one{labels, {points.samples.begin(), points.samples.end()}, {}, false};
+      for (const Sample& s : points.samples) one.stale |= model::is_stale(s.v);
+      one.histograms.reserve(points.histograms.size());
+      for (const model::HistogramSample& s : points.histograms) {
+        one.stale |= s.h.is_stale();
+        one.histograms.push_back({s.t, s.h.is_stale() ? nullptr : std::make_shared<const NativeHistogram>(from_model(s.h))});
+      }
       source.series.push_back(std::move(one));
       return true;
     });

@@ -17,13 +17,16 @@ list(APPEND QUERY_SOURCES
   promql/evaluator.cpp
   promql/functions.cpp
   promql/histogram.cpp
+  promql/histogram_operators.cpp
   promql/label_functions.cpp
   promql/lexer.cpp
+  promql/native_histogram.cpp
   promql/parser.cpp
   promql/parser_literal.cpp
   promql/parser_selector.cpp
   promql/prepare.cpp
   promql/printer.cpp
   promql/range_functions.cpp
+  promql/range_histograms.cpp
   promql/selectors.cpp
   promql/summaries.cpp)

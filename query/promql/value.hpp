@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/base/error.hpp"
+#include "query/promql/native_histogram.hpp"
 #include "storage/model/labels.hpp"
 #include "storage/model/sample.hpp"
 
@@ -26,11 +27,13 @@ struct Grid {
   std::int64_t last() const { return count == 0 ? start : at(count - 1); }
 };
 
-// One series over a grid: a value where `present` says so. NaN is a value like any other.
+// One series over a grid: at each step a float where `present` says so, a histogram where there is one, or nothing. NaN is a
+// value like any other. Who knows floats alone passes over histograms, as most functions shall.
 struct Column {
   Labels labels;
   std::vector<double> values;
   std::vector<std::uint8_t> present;
+  std::vector<HistogramPtr> histograms;  // empty, or one for each step
 
   Column() = default;
   Column(Labels l, std::size_t count) : labels(std::move(l)), values(count), present(count) {}
@@ -38,9 +41,19 @@ struct Column {
     values[i] = v;
     present[i] = 1;
   }
+  void set(std::size_t i, HistogramPtr h) {
+    if (histograms.empty()) histograms.resize(values.size());
+    histograms[i] = std::move(h);
+  }
+  const NativeHistogram* histogram(std::size_t i) const { return histograms.empty() ? nullptr : histograms[i].get(); }
+  bool has(std::size_t i) const { return present[i] || histogram(i) != nullptr; }
+  void drop(std::size_t i) {
+    present[i] = 0;
+    if (!histograms.empty()) histograms[i].reset();
+  }
   bool any() const {
-    for (const std::uint8_t p : present)
-      if (p) return true;
+    for (std::size_t i = 0; i < present.size(); ++i)
+      if (has(i)) return true;
     return false;
   }
 };

@@ -13,6 +13,7 @@
 
 #include "daemon/base/text.hpp"
 #include "query/promql/ast.hpp"
+#include "query/promql/native_histogram.hpp"
 #include "query/query.hpp"
 #include "tests/support/support.hpp"
 
@@ -25,6 +26,8 @@ using model::Labels;
 struct Item {
   bool present = false;
   double v = 0;
+  query::promql::HistogramPtr h = {};  // when there is one, it is the value
+  bool checks_hint = false;       // its reset hint was written
 };
 struct SeriesLine {
   Labels labels;
@@ -88,6 +91,112 @@ void parse_item(const std::string& token, std::vector<Item>& out) {
   for (std::size_t i = 0; i < (repeated ? times + 1 : 1); ++i, v += step) out.push_back({true, v});
 }
 
+// {{schema:1 sum:2 count:3 z_bucket:1 z_bucket_w:0.1 buckets:[1 2] offset:-1 n_buckets:[1] n_offset:0 custom_values:[1 2]
+// counter_reset_hint:gauge}}; what is left out is 0.
+query::promql::NativeHistogram parse_histogram(const std::string& text, bool& has_hint) {
+  query::promql::NativeHistogram h;
+  std::vector<double> positive, negative;
+  std::int32_t offset = 0, n_offset = 0;
+  static const std::regex field(R"((\w+):(\[[^\]]*\]|\S+))");
+  for (std::sregex_iterator it(text.begin(), text.end(), field), end; it != end; ++it) {
+    const std::string key = (*it)[1], value = (*it)[2];
+    const auto list = [&] {
+      std::vector<double> out;
+      std::istringstream in(value.substr(1, value.size() - 2));
+      for (std::string token; in >> token;) out.push_back(number(token));
+      return out;
+    };
+    if (key == "schema") h.schema = static_cast<int>(number(value));
+    else if (key == "sum") h.sum = number(value);
+    else if (key == "count") h.count = number(value);
+    else if (key == "z_bucket") h.zero_count = number(value);
+    else if (key == "z_bucket_w") h.zero_threshold = number(value);
+    else if (key == "custom_values") h.bounds = list();
+    else if (key == "buckets") positive = list();
+    else if (key == "n_buckets") negative = list();
+    else if (key == "offset") offset = static_cast<std::int32_t>(number(value));
+    else if (key == "n_offset") n_offset = static_cast<std::int32_t>(number(value));
+    else if (key == "counter_reset_hint") {
+      has_hint = true;
+      using enum model::ResetHint;
+      h.reset = value == "gauge" ? gauge : value == "reset" ? reset : value == "not_reset" ? no_reset : unknown;
+    } else {
+      throw std::runtime_error("unknown field of a histogram: " + key);
+    }
+  }
+  const auto side = [](const std::vector<double>& counts, std::int32_t first) {
+    std::vector<query::promql::NativeHistogram::Bucket> out;
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      if (counts[i] != 0) out.push_back({first + static_cast<std::int32_t>(i), counts[i]});
+    return out;
+  };
+  h.positive = side(positive, offset);
+  h.negative = side(negative, n_offset);
+  return h;
+}
+
+// {{..}}, {{..}}xN, {{..}}+{{..}}xN, {{..}}-{{..}}xN: N + 1 samples.
+void parse_histograms(const std::string& token, std::vector<Item>& out) {
+  static const std::regex form(R"(^\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?$)");
+  std::smatch m;
+  if (!std::regex_match(token, m, form)) throw std::runtime_error("bad histogram " + token);
+  Item item;
+  item.present = true;
+  bool ignored = false;
+  query::promql::NativeHistogram h = parse_histogram(m[1], item.checks_hint);
+  const query::promql::NativeHistogram step = m[2].matched ? parse_histogram(m[3], ignored) : query::promql::NativeHistogram{};
+  const std::size_t times = m[4].matched ? static_cast<std::size_t>(std::stoul(m[4])) : 0;
+  for (std::size_t i = 0; i <= times; ++i) {
+    item.h = std::make_shared<const query::promql::NativeHistogram>(h);
+    out.push_back(item);
+    if (m[2].matched) query::promql::add(h, step, m[2] == "+" ? 1 : -1);
+  }
+}
+
+bool almost_equal(const query::promql::NativeHistogram& a, const query::promql::NativeHistogram& b) {
+  const auto side = [](const auto& x, const auto& y) {
+    return std::ranges::equal(x, y, [](const auto& l, const auto& r) { return l.index == r.index && almost_equal(l.count, r.count); });
+  };
+  return a.schema == b.schema && almost_equal(a.sum, b.sum) && almost_equal(a.count, b.count) && almost_equal(a.zero_count, b.zero_count) &&
+         a.zero_threshold == b.zero_threshold && a.bounds == b.bounds && side(a.positive, b.positive) && side(a.negative, b.negative);
+}
+
+// A value of an answer.
+struct Value {
+  double v = 0;
+  query::promql::HistogramPtr h = {};
+  std::string str() const { return h ? query::promql::text_of(*h) : fmt::format("{}", v); }
+};
+Value value_of(double v) { return {v}; }
+Value value_of(const model::Histogram& h) {
+  return {0, std::make_shared<const query::promql::NativeHistogram>(query::promql::from_model(h))};
+}
+Value value_of(const query::VectorPoint& p) { return p.histogram ? value_of(*p.histogram) : value_of(p.v); }
+std::string text_of(const Item& item) { return Value{item.v, item.h}.str(); }
+
+bool as_wanted(const Item& want, const Value& got) {
+  if ((want.h != nullptr) != (got.h != nullptr)) return false;
+  if (want.h == nullptr) return almost_equal(want.v, got.v);
+  return almost_equal(*want.h, *got.h) && (!want.checks_hint || want.h->reset == got.h->reset);
+}
+
+// Items are apart by blanks, but for those inside of a histogram.
+std::vector<std::string> split_items(const std::string& text) {
+  std::vector<std::string> out;
+  std::string token;
+  int depth = 0;
+  for (const char c : text + " ") {
+    depth += c == '{' ? 1 : c == '}' ? -1 : 0;
+    if (depth == 0 && (c == ' ' || c == '\t')) {
+      if (!token.empty()) out.push_back(token);
+      token.clear();
+    } else {
+      token += c;
+    }
+  }
+  return out;
+}
+
 SeriesLine parse_series(const std::string& line) {
   std::size_t split = line.find_first_of(" \t");
   if (const std::size_t brace = line.find('{'); brace != std::string::npos && (split == std::string::npos || brace <= split)) {
@@ -113,8 +222,8 @@ SeriesLine parse_series(const std::string& line) {
     for (const auto& m : *matchers) labels.push_back({m.name(), m.value()});
     out.labels = Labels::trusted(std::move(labels));
   }
-  std::istringstream tokens(split == std::string::npos ? "" : line.substr(split));
-  for (std::string token; tokens >> token;) parse_item(token, out.items);
+  for (const std::string& token : split_items(split == std::string::npos ? "" : line.substr(split)))
+    token.starts_with("{{") ? parse_histograms(token, out.items) : parse_item(token, out.items);
   return out;
 }
 
@@ -186,17 +295,24 @@ class Runner {
   void load(std::int64_t step) {
     storage::WriteBatch batch;
     for (const std::string& line : block()) {
-      if (line.find("{{") != std::string::npos || line.find("@st") != std::string::npos) continue;
-      SeriesLine s = parse_series(line);
-      storage::SeriesSamples samples{std::move(s.labels), {}};
-      for (std::size_t i = 0; i < s.items.size(); ++i)
-        if (s.items[i].present) samples.samples.push_back({static_cast<std::int64_t>(i) * step, s.items[i].v});
+      if (line.find("@st") != std::string::npos) continue;
+      const SeriesLine s = parse_series(line);
+      storage::SeriesSamples samples{s.labels, {}};
+      storage::SeriesHistograms histograms{s.labels, {}};
+      for (std::size_t i = 0; i < s.items.size(); ++i) {
+        const std::int64_t t = static_cast<std::int64_t>(i) * step;
+        if (s.items[i].h)
+          histograms.samples.push_back({t, query::promql::to_model(*s.items[i].h)});
+        else if (s.items[i].present)
+          samples.samples.push_back({t, s.items[i].v});
+      }
       batch.series.push_back(std::move(samples));
+      batch.histograms.push_back(std::move(histograms));
     }
     if (const auto written = store_->write(std::move(batch)); !written) throw std::runtime_error(written.error().message);
   }
 
-  // False: the block needs native histograms.
+  // False: the block needs what the runner does not know.
   bool expectations(const std::string& legacy, Expectation& e) {
     static const std::regex pattern(R"(^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$)");
     e.fail = legacy == "fail";
@@ -225,7 +341,7 @@ class Runner {
       } else if (line.starts_with("expect string ")) {
         const auto parsed = query::format_promql(line.substr(14));
         e.text = parsed.value_or("?");
-      } else if (line.starts_with("expect range vector") || line.find("{{") != std::string::npos) {
+      } else if (line.starts_with("expect range vector")) {
         usable = false;
       } else if (const auto v = parse_number(line)) {
         e.scalar = *v;
@@ -272,22 +388,22 @@ class Runner {
     return true;
   }
 
-  void check_points(const Expectation& e, const std::vector<std::pair<Labels, double>>& points, const std::string& expr) {
-    std::map<Labels, std::pair<double, std::size_t>> got;
+  void check_points(const Expectation& e, const std::vector<std::pair<Labels, Value>>& points, const std::string& expr) {
+    std::map<Labels, std::pair<Value, std::size_t>> got;
     for (std::size_t i = 0; i < points.size(); ++i) got[points[i].first] = {points[i].second, i};
     if (got.size() != points.size()) return fail("duplicate label sets from " + expr);
     for (std::size_t i = 0; i < e.series.size(); ++i) {
       const SeriesLine& want = e.series[i];
       const auto found = got.find(want.labels);
       if (found == got.end()) return fail(fmt::format("{}: {} is missing", expr, want.labels.str()));
-      const double v = want.items.empty() ? 0 : want.items[0].v;
-      if (!almost_equal(v, found->second.first))
-        return fail(fmt::format("{}: {} is {}, expected {}", expr, want.labels.str(), found->second.first, v));
+      const Item item = want.items.empty() ? Item{true, 0} : want.items[0];
+      if (!as_wanted(item, found->second.first))
+        return fail(fmt::format("{}: {} is {}, expected {}", expr, want.labels.str(), found->second.first.str(), text_of(item)));
       if (e.ordered && found->second.second != i)
         return fail(fmt::format("{}: {} stands at {}, expected at {}", expr, want.labels.str(), found->second.second, i));
       got.erase(found);
     }
-    if (!got.empty()) fail(fmt::format("{}: {} {} was not expected", expr, got.begin()->first.str(), got.begin()->second.first));
+    if (!got.empty()) fail(fmt::format("{}: {} {} was not expected", expr, got.begin()->first.str(), got.begin()->second.first.str()));
   }
 
   void instant(const std::string& legacy, std::int64_t t, const std::string& expr) {
@@ -310,8 +426,8 @@ class Runner {
     } else if (const auto* text = std::get_if<query::StringValue>(&answer->value)) {
       if (e.text != query::promql::quote(text->v)) fail("unexpected string from " + expr);
     } else if (const auto* v = std::get_if<query::Vector>(&answer->value)) {
-      std::vector<std::pair<Labels, double>> points;
-      for (const auto& p : *v) points.emplace_back(p.labels, p.v);
+      std::vector<std::pair<Labels, Value>> points;
+      for (const auto& p : *v) points.emplace_back(p.labels, value_of(p));
       check_points(e, points, expr);
     } else {
       check_matrix(e, std::get<query::Matrix>(answer->value), 0, 1, 0, expr);
@@ -325,12 +441,15 @@ class Runner {
     if (e.ordered || e.text || std::regex_search(expr, edges)) return;
     const auto answer = query::Engine(*store_, clock_, {}).range(expr, t - 60'000, t + 60'000, 60'000);
     if (!answer) return;  // another step may fail where the wanted one does not
-    std::vector<std::pair<Labels, double>> points;
-    for (const auto& s : std::get<query::Matrix>(answer->value))
+    std::vector<std::pair<Labels, Value>> points;
+    for (const auto& s : std::get<query::Matrix>(answer->value)) {
       for (const auto& p : s.samples)
-        if (p.t == t) points.emplace_back(s.labels, p.v);
+        if (p.t == t) points.emplace_back(s.labels, value_of(p.v));
+      for (const auto& p : s.histograms)
+        if (p.t == t) points.emplace_back(s.labels, value_of(p.h));
+    }
     if (!e.scalar) return check_points(e, points, "as a range query: " + expr);
-    if (points.size() != 1 || !almost_equal(*e.scalar, points[0].second)) fail("as a range query: " + expr);
+    if (points.size() != 1 || !almost_equal(*e.scalar, points[0].second.v)) fail("as a range query: " + expr);
   }
 
   void check_matrix(const Expectation& e, const query::Matrix& matrix, std::int64_t start, std::int64_t step, std::size_t,
@@ -342,29 +461,31 @@ class Runner {
     if (e.scalar) wanted.push_back({Labels{}, {{true, *e.scalar}}});
     for (const SeriesLine& want : wanted) {
       const auto found = got.find(want.labels);
-      const auto sample_at = [&](std::int64_t t) -> const model::Sample* {
-        if (found == got.end()) return nullptr;
+      const auto value_at = [&](std::int64_t t) -> std::optional<Value> {
+        if (found == got.end()) return std::nullopt;
         for (const auto& s : found->second->samples)
-          if (s.t == t) return &s;
-        return nullptr;
+          if (s.t == t) return value_of(s.v);
+        for (const auto& s : found->second->histograms)
+          if (s.t == t) return value_of(s.h);
+        return std::nullopt;
       };
       std::size_t present = 0;
       for (std::size_t i = 0; i < want.items.size(); ++i) {
         const std::int64_t t = start + static_cast<std::int64_t>(i) * step;
-        const model::Sample* s = sample_at(t);
+        const std::optional<Value> s = value_at(t);
         present += want.items[i].present;
-        if ((s != nullptr) != want.items[i].present)
+        if (s.has_value() != want.items[i].present)
           return fail(fmt::format("{}: {} at {} ms: {}", expr, want.labels.str(), t, s ? "not expected" : "missing"));
-        if (s != nullptr && !almost_equal(s->v, want.items[i].v))
-          return fail(fmt::format("{}: {} at {} ms is {}, expected {}", expr, want.labels.str(), t, s->v, want.items[i].v));
+        if (s && !as_wanted(want.items[i], *s))
+          return fail(fmt::format("{}: {} at {} ms is {}, expected {}", expr, want.labels.str(), t, s->str(), text_of(want.items[i])));
       }
       if (found == got.end()) {
         if (present > 0) return fail(fmt::format("{}: {} is missing", expr, want.labels.str()));
         continue;
       }
-      if (found->second->samples.size() != present)
-        return fail(fmt::format("{}: {} has {} samples, expected {}", expr, want.labels.str(),
-                                found->second->samples.size(), present));
+      const std::size_t points = found->second->samples.size() + found->second->histograms.size();
+      if (points != present)
+        return fail(fmt::format("{}: {} has {} samples, expected {}", expr, want.labels.str(), points, present));
       got.erase(found);
     }
     if (!got.empty()) fail(fmt::format("{}: {} was not expected", expr, got.begin()->first.str()));

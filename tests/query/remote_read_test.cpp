@@ -277,6 +277,59 @@ TEST_CASE_METHOD(Api, "remote read answers samples and chunks") {
   }
 }
 
+TEST_CASE_METHOD(Api, "histograms are sent as samples, also to who would rather have chunks") {
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
+  h.positive = {1, 2, 7};
+  h.negative = {4};
+  h.zero_count = 5;
+  h.count = 19;
+  h.sum = 2.5;
+  h.reset = model::ResetHint::no_reset;
+  model::Histogram custom;
+  custom.is_integer = false;
+  custom.layout = {model::histogram_schema_custom, 0, {{1, 2}}, {}, {0.5, 1}};
+  custom.positive = {1.5, 2};
+  custom.count = 3.5;
+  storage::WriteBatch batch;
+  batch.histograms.push_back({model::Labels::of({{"__name__", "m"}}), {{2'000, h}, {3'000, custom}}});
+  REQUIRE(store.write(std::move(batch)));
+  add(model::Labels::of({{"__name__", "m"}}), {{1'000, 7}});
+  for (const std::vector<int>& forms : {std::vector<int>{}, std::vector<int>{1, 0}}) {
+    const http::Response r = ask(request(0, 10'000, {{0, "__name__", "m"}}, forms));
+    REQUIRE(r.status == 200);
+    CHECK(r.headers.front().second == "application/x-protobuf");
+    const auto bytes = unsnappy(r.body, 1 << 20);
+    REQUIRE(bytes);
+    // ReadResponse.results[0].timeseries[0]: a label, a sample and the histograms' bytes, by hand.
+    std::vector<std::string> found;
+    protozero::pbf_reader response(bytes->data(), bytes->size());
+    REQUIRE(response.next(1));
+    protozero::pbf_reader result = response.get_message();
+    REQUIRE(result.next(1));
+    protozero::pbf_reader series = result.get_message();
+    std::size_t samples = 0;
+    while (series.next()) {
+      samples += series.tag() == 2 ? 1 : 0;
+      if (series.tag() == 4)
+        found.push_back(hex(series.get_string()));
+      else
+        series.skip();
+    }
+    CHECK(samples == 1);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0] == "0813" "190000000000000440" "2006" "29fca9f1d24d62503f" "3005" "42040800" "1001" "4a0108" "5a0408031002"
+                      "5a0408021001" "620302020a" "7002" "78d00f");
+    CHECK(found[1] == "110000000000000c40" "190000000000000000" "2069" "290000000000000000" "390000000000000000" "5a0408021002"
+                      "6a10000000000000f83f0000000000000040" "7000" "78b817" "820110000000000000e03f000000000000f03f");
+  }
+  const http::Response refused = ask(request(0, 10'000, {{0, "__name__", "m"}}, {1}));
+  CHECK(refused.status == 400);
+  CHECK(refused.body.find("SAMPLES") != std::string::npos);
+  // Text exposition has no form for them.
+  CHECK(test::call(federate, "GET", "/federate", {{"match[]", "m"}}).body.empty());
+}
+
 TEST_CASE_METHOD(Api, "a long series comes in several frames of a megabyte") {
   std::mt19937_64 random(7);
   std::vector<Sample> many;

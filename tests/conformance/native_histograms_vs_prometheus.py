@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""Writes the same native histograms to Prometheus and to Plumbline by remote write, and asks both the same questions.
+
+    native_histograms_vs_prometheus.py REFERENCE_URL CANDIDATE_URL [--seed N] [--verbose]
+Prometheus needs --enable-feature=native-histograms --web.enable-remote-write-receiver; both must be empty before. Prints
+"agree N of M"; exit status 0 when all agree.
+
+Debian's 2.42 is the reference: what later versions define otherwise is not asked (quantiles and fractions inside a bucket, windows
+with a sample on their left edge, averages, operators with scalars). Bounds and counts are compared within 1e-9, the rest exactly.
+"""
+import argparse
+import json
+import math
+import os
+import random
+import struct
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from wire import field, snappy_literals, varint
+
+STALE = b"\x02\x00\x00\x00\x00\x00\xf0\x7f"
+
+
+def zigzag(v):
+    return varint((v << 1) ^ (v >> 63) if v >= 0 else ((-v) << 1) - 1)
+
+
+def tag(number, wire):
+    return varint(number << 3 | wire)
+
+
+def double(number, v):
+    return tag(number, 1) + (STALE if v is None else struct.pack("<d", v))
+
+
+def spans_of(buckets):
+    """[(offset, length)] and the counts, of {index: count}."""
+    spans, counts, reached = [], [], 0
+    for index in sorted(buckets):
+        if not spans or index != reached:
+            spans.append([index - reached, 0])
+        spans[-1][1] += 1
+        counts.append(buckets[index])
+        reached = index + 1
+    return spans, counts
+
+
+def side(spans_tag, deltas_tag, buckets):
+    spans, counts = spans_of(buckets)
+    out = b"".join(field(spans_tag, tag(1, 0) + zigzag(o) + tag(2, 0) + varint(n)) for o, n in spans)
+    deltas, before = b"", 0
+    for c in counts:
+        deltas += zigzag(c - before)
+        before = c
+    return out + (field(deltas_tag, deltas) if counts else b"")
+
+
+def encode_histogram(t, h):
+    if h is None:
+        return double(3, None) + tag(15, 0) + varint(t)
+    out = tag(1, 0) + varint(h["zero"] + sum(h["positive"].values()) + sum(h["negative"].values()))
+    out += double(3, h["sum"]) + tag(4, 0) + zigzag(h["schema"]) + double(5, h["threshold"]) + tag(6, 0) + varint(h["zero"])
+    out += side(8, 9, h["negative"]) + side(11, 12, h["positive"])
+    return out + tag(15, 0) + varint(t)
+
+
+def push(url, series):
+    body = b""
+    for labels, samples in series:
+        message = b"".join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(labels.items()))
+        message += b"".join(field(4, encode_histogram(t, h)) for t, h in samples)
+        body += field(1, message)
+    request = urllib.request.Request(url + "/api/v1/write", data=snappy_literals(body), method="POST", headers={
+        "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
+        "X-Prometheus-Remote-Write-Version": "0.1.0"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        if answer.status not in (200, 204):
+            raise SystemExit(f"{url}: remote write answered {answer.status}")
+
+
+def ask(url, path, parameters):
+    data = urllib.parse.urlencode(parameters).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url + path, data=data), timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
+def make_data(rng, start_ms, steps):
+    series = []
+    for number in range(8):
+        schema = rng.choice([-1, 0, 1, 3, 8])
+        state = {"schema": schema, "threshold": rng.choice([0.0, 1e-128, 0.001]), "zero": 0, "sum": 0.0,
+                 "positive": {}, "negative": {}}
+        samples = []
+        for i in range(steps):
+            t = start_ms + i * 15000 + 137
+            if rng.random() < 0.03:
+                state = dict(state, zero=0, sum=0.0, positive={}, negative={})
+            if rng.random() < 0.03:
+                continue
+            if i == steps // 2 and number == 7:
+                samples.append((t, None))
+                break
+            state = dict(state, positive=dict(state["positive"]), negative=dict(state["negative"]))
+            for _ in range(rng.randint(0, 6)):
+                at = rng.choice(["positive", "positive", "negative"])
+                index = rng.randint(-4, 12)
+                state[at][index] = state[at].get(index, 0) + rng.randint(1, 20)
+            state["zero"] += rng.randint(0, 2)
+            state["sum"] = round(state["sum"] + rng.uniform(0, 100), 3)
+            samples.append((t, state))
+        series.append(({"__name__": "lat", "i": str(number), "job": "ab"[number % 2]}, samples))
+    return series
+
+
+QUERIES = ["lat", 'lat{job="a"}', 'lat{i="7"}', "rate(lat[2m])", "increase(lat[5m])", "rate(lat[47s])", "sum(lat)",
+           "sum by (job) (lat)", "sum without (i) (rate(lat[5m]))", "histogram_count(lat)", "histogram_sum(lat)",
+           "histogram_count(rate(lat[5m]))", "histogram_sum(sum by (job) (rate(lat[5m])))", "count(lat)", "group by (job) (lat)",
+           "lat offset 1m", "count_over_time(lat[5m])", "histogram_quantile(1, lat)", "histogram_quantile(0, lat)",
+           "histogram_fraction(-Inf, +Inf, lat)", "histogram_fraction(0, 4, sum(lat))"]
+
+
+def close(a, b):
+    if isinstance(a, str) and isinstance(b, str):
+        try:
+            x, y = float(a), float(b)
+        except ValueError:
+            return a == b
+        return x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= 1e-9 * max(abs(x), abs(y))
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(close(x, y) for x, y in zip(a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(close(a[k], b[k]) for k in a)
+    return a == b
+
+
+def result(answer):
+    if answer.get("status") != "success":
+        return answer.get("errorType")
+    data = answer["data"]["result"]
+    return sorted(data, key=lambda s: json.dumps(s["metric"], sort_keys=True)) if isinstance(data, list) else data
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("reference")
+    parser.add_argument("candidate")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 30)
+    rng = random.Random(seed)
+    steps = 60
+    start = int(time.time() - steps * 15 - 60) // 60 * 60 * 1000
+    data = make_data(rng, start, steps)
+    for url in (options.reference, options.candidate):
+        push(url, data)
+    agree = total = 0
+    end = start // 1000 + steps * 15
+    for query in QUERIES:
+        for path, parameters in (
+                [("/api/v1/query", {"query": query, "time": start // 1000 + rng.randint(60, steps * 15)}) for _ in range(10)]
+                + [("/api/v1/query_range", {"query": query, "start": start // 1000, "end": end, "step": step}) for step in (15, 60)]):
+            left = result(ask(options.reference, path, parameters))
+            right = result(ask(options.candidate, path, parameters))
+            total += 1
+            if close(left, right):
+                agree += 1
+            elif options.verbose:
+                print(f"--- {path} {parameters}\n  reference {json.dumps(left)[:600]}\n  candidate {json.dumps(right)[:600]}")
+    print(f"agree {agree} of {total} (seed {seed})")
+    return 0 if agree == total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
