@@ -34,7 +34,7 @@ struct Decoded {
 
 // What became of one request: the stored part, and every refused row with its reason (from decoder, schema and store).
 struct Receipt {
-  std::uint64_t samples = 0, rows = 0, labels = 0;
+  std::uint64_t samples = 0, histograms = 0, rows = 0, labels = 0;
   std::vector<Rejection> rejections;
   std::uint64_t refused() const {
     std::uint64_t n = 0;

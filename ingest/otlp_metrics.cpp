@@ -9,6 +9,7 @@
 #include "daemon/base/text.hpp"
 #include "ingest/exemplar.hpp"
 #include "ingest/limits.hpp"
+#include "ingest/otlp_exponential.hpp"
 #include "ingest/otlp.hpp"
 #include "ingest/otlp_names.hpp"
 #include "ingest/otlp_values.hpp"
@@ -23,7 +24,6 @@ using LabelMap = std::map<std::string, std::string, std::less<>>;
 constexpr std::string_view service_name = "service.name";
 constexpr std::string_view service_namespace = "service.namespace";
 constexpr std::string_view service_instance = "service.instance.id";
-constexpr std::uint32_t no_recorded_value = 1;  // DataPointFlags
 
 // target_info is repeated inside a request's time span, so that an instant query anywhere in it finds one: half of
 // PromQL's 5-minute lookback. At most 1,000 of them (42 hours), counted back from the newest.
@@ -129,9 +129,8 @@ class MetricsTranslator {
       case pb::Metric::kSummary:
         return family(metric, metric.summary(), OtlpKind::other, "summary", &MetricsTranslator::summary);
       case pb::Metric::kExponentialHistogram:
-        return refuse("unsupported_exponential_histogram",
-                      "exponential histograms are not supported yet; choose explicit buckets in the SDK's view",
-                      metric.exponential_histogram().data_points_size());
+        if (!cumulative(metric.exponential_histogram())) return;
+        return family(metric, metric.exponential_histogram(), OtlpKind::other, "histogram", &MetricsTranslator::exponential);
       case pb::Metric::DATA_NOT_SET: return refuse("missing_data", "it has no data");
     }
   }
@@ -244,6 +243,18 @@ class MetricsTranslator {
     return out;
   }
 
+  void exponential(const pb::ExponentialHistogramDataPoint& point) {
+    auto histogram = native_histogram(point);
+    if (!histogram) return refuse(histogram.error().reason, histogram.error().message);
+    auto labels = labels_for(base_labels(point.attributes()), "", {}, model::samples_worth(*histogram) * sizeof(model::Sample));
+    if (!labels) return;
+    const std::int64_t t = ms_of(point.time_unix_nano());
+    batch_.histograms.push_back({std::move(*labels), {{t, std::move(*histogram)}}});
+    stored_at(t);
+    if (point.exemplars_size() > 0)
+      add_exemplars(batch_.histograms.back().labels, exemplars_of(point.exemplars()), place(name_), budget_, batch_, refused_);
+  }
+
   void summary(const pb::SummaryDataPoint& point) {
     const bool stale = (point.flags() & no_recorded_value) != 0;
     const std::int64_t t = ms_of(point.time_unix_nano());
@@ -263,9 +274,24 @@ class MetricsTranslator {
     return labels;
   }
 
+  using Extra = std::initializer_list<std::pair<std::string_view, std::string>>;
+
   // The series' labels, valid until the next one; nullptr when it was refused.
-  const model::Labels* emit(const LabelMap& base, std::string_view suffix, std::initializer_list<std::pair<std::string_view, std::string>> extra,
-            std::int64_t t, double v) {
+  const model::Labels* emit(const LabelMap& base, std::string_view suffix, Extra extra, std::int64_t t, double v) {
+    auto labels = labels_for(base, suffix, extra, 0);
+    if (!labels) return nullptr;
+    batch_.series.push_back({std::move(*labels), {{t, v}}});
+    stored_at(t);
+    return &batch_.series.back().labels;
+  }
+
+  void stored_at(std::int64_t t) {
+    time_min_ = std::min(time_min_.value_or(t), t);
+    time_max_ = std::max(time_max_.value_or(t), t);
+  }
+
+  // Nothing when the series is refused, which is then in the list. `bytes`: what comes beside the labels.
+  std::optional<model::Labels> labels_for(const LabelMap& base, std::string_view suffix, Extra extra, std::size_t bytes) {
     std::vector<model::Label> labels;
     labels.reserve(base.size() + extra.size() + 1);
     const auto overwritten = [&](std::string_view name) {
@@ -279,16 +305,13 @@ class MetricsTranslator {
     auto checked = series_labels(std::move(labels));
     if (!checked) {
       refuse(checked.error().reason, checked.error().message);
-      return nullptr;
+      return std::nullopt;
     }
-    if (!budget_.take(*checked)) {
+    if (!budget_.take(*checked) || !budget_.take(bytes)) {
       refuse("batch_too_large", over_budget().message);
-      return nullptr;
+      return std::nullopt;
     }
-    batch_.series.push_back({std::move(*checked), {{t, v}}});
-    time_min_ = std::min(time_min_.value_or(t), t);
-    time_max_ = std::max(time_max_.value_or(t), t);
-    return &batch_.series.back().labels;
+    return std::move(*checked);
   }
 
   // A gauge of 1 that carries the resource's other attributes, joined by job and instance.

@@ -44,7 +44,7 @@ void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batc
   std::vector<model::Label> labels;
   std::vector<model::Sample> samples;
   std::vector<Exemplar> exemplars;
-  HistogramTally histograms;
+  SeriesHistograms histograms;
   std::uint64_t over = 0;  // samples beyond the budget
   while (reader.next()) switch (reader.tag_and_type()) {
       case bytes_field(1): add_label(reader, labels); break;
@@ -63,7 +63,7 @@ void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batc
         }
         exemplars.push_back(read_exemplar(reader.get_message()));
         break;
-      case bytes_field(4): histograms.add(view_of(reader)); break;
+      case bytes_field(4): histograms.add(view_of(reader), refused.budget); break;
       default: reader.skip();
     }
   const auto place = [&] { return "timeseries " + std::to_string(index); };
@@ -73,14 +73,10 @@ void read_series(pbf_reader reader, std::size_t index, storage::WriteBatch& batc
                      std::max<std::uint64_t>(1, samples.size() + over + histograms.total()));
     return;
   }
-  if (histograms.total() > 0) refused.histograms(place() + " " + checked->str(), histograms);
-  if (!exemplars.empty())
-    add_exemplars(*checked, std::move(exemplars), place() + " " + checked->str(), refused.budget, batch, refused.list);
-  if (over > 0) refused.list.add(over_budget().reason, place() + ": " + over_budget().message, over);
-  if (samples.empty()) return;
-  if (!refused.budget.take(*checked))
-    return refused.list.add(over_budget().reason, place() + ": " + over_budget().message, samples.size());
-  batch.series.push_back({std::move(*checked), std::move(samples)});
+  const std::string name = place() + " " + checked->str();
+  if (!exemplars.empty()) add_exemplars(*checked, std::move(exemplars), name, refused.budget, batch, refused.list);
+  if (over > 0) refused.list.add(over_budget().reason, name + ": " + over_budget().message, over);
+  refused.keep(name, std::move(*checked), std::move(samples), std::move(histograms), batch);
 }
 
 void read_metadata(pbf_reader reader, std::size_t index, storage::WriteBatch& batch, Refused& refused) {
@@ -150,14 +146,14 @@ Result<Receipt> receive(Sink& sink, Limits limits, const http::Request& request,
 http::Response answer(const Result<Receipt>& receipt) {
   if (!receipt) return http::Response::error(receipt.error());
   if (refused_but_exemplars(*receipt) == 0) return http::Response::empty(204);
-  return http::Response::text(receipt->summary() + "; " + std::to_string(receipt->samples) + " samples stored\n", 400);
+  return http::Response::text(receipt->summary() + "; " + std::to_string(receipt->samples + receipt->histograms) + " samples stored\n", 400);
 }
 
 // What 2.0 demands of every answer once the version is agreed on, and 1.0 must not have: a sender that misses them takes
 // the receiver for one of 1.0 that read its request as garbage.
 void tell_written(http::Response& response, const Receipt& receipt) {
   response.with("X-Prometheus-Remote-Write-Samples-Written", std::to_string(receipt.samples))
-      .with("X-Prometheus-Remote-Write-Histograms-Written", "0")
+      .with("X-Prometheus-Remote-Write-Histograms-Written", std::to_string(receipt.histograms))
       .with("X-Prometheus-Remote-Write-Exemplars-Written", std::to_string(receipt.rows));
 }
 

@@ -114,12 +114,14 @@ std::expected<model::HistogramSample, Rejection> read_histogram(std::string_view
   return model::HistogramSample{w.t, std::move(h)};
 }
 
-void HistogramTally::add(std::string_view message) {
+void SeriesHistograms::add(std::string_view message, Budget& budget) {
   auto read = read_histogram(message);
-  if (read) {
-    ++good;
-  } else if (bad++ == 0) {
-    first_trouble = std::move(read.error().message);
+  if (!read) {
+    if (bad++ == 0) first_trouble = std::move(read.error().message);
+  } else if (budget.take(model::samples_worth(read->h) * sizeof(model::Sample))) {
+    samples.push_back(std::move(*read));
+  } else {
+    ++over;
   }
 }
 

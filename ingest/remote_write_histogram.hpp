@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <expected>
+#include <string>
 #include <string_view>
+#include <vector>
 
-#include "ingest/ingest.hpp"
+#include "ingest/limits.hpp"
 #include "storage/model/histogram.hpp"
 
 namespace plumbline::ingest::remote_write {
@@ -14,12 +16,13 @@ namespace plumbline::ingest::remote_write {
 // Refused: bad_histogram, with what model::check_histogram() says. Throws protozero::exception when the bytes are no message.
 std::expected<model::HistogramSample, Rejection> read_histogram(std::string_view message);
 
-// What came of the histograms of one series: none is stored yet, but a sender learns which are wrong whatever the store can do.
-struct HistogramTally {
-  std::uint64_t good = 0, bad = 0;
+// The histograms of one series, and how many were malformed or beyond the budget: a bucket of one byte takes eight here.
+struct SeriesHistograms {
+  std::vector<model::HistogramSample> samples;
+  std::uint64_t bad = 0, over = 0;
   std::string first_trouble;
-  void add(std::string_view message);
-  std::uint64_t total() const { return good + bad; }
+  void add(std::string_view message, Budget& budget);
+  std::uint64_t total() const { return samples.size() + bad + over; }
 };
 
 }  // namespace plumbline::ingest::remote_write

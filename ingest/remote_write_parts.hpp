@@ -60,9 +60,21 @@ inline bool valid_utf8_texts(const storage::MetricMetadata& meta) {
 struct Refused {
   Rejections list;
   Budget budget;
-  void histograms(const std::string& place, const HistogramTally& tally) {
-    if (tally.bad > 0) list.add("bad_histogram", place + ": " + tally.first_trouble, tally.bad);
-    if (tally.good > 0) list.add("unsupported_histogram", place + ": native histograms are not supported yet", tally.good);
+  // What may be stored of a series: `place` names it. The caller has counted the samples.
+  void keep(const std::string& place, model::Labels labels, std::vector<model::Sample> samples, SeriesHistograms histograms,
+            storage::WriteBatch& batch) {
+    if (histograms.bad > 0) list.add("bad_histogram", place + ": " + histograms.first_trouble, histograms.bad);
+    const auto no_room = [&](std::uint64_t count) { list.add(over_budget().reason, place + ": " + over_budget().message, count); };
+    if (histograms.over > 0) no_room(histograms.over);
+    if (!samples.empty()) {
+      if (!budget.take(labels))
+        no_room(samples.size());
+      else
+        batch.series.push_back({labels, std::move(samples)});
+    }
+    if (histograms.samples.empty()) return;
+    if (!budget.take(labels)) return no_room(histograms.samples.size());
+    batch.histograms.push_back({std::move(labels), std::move(histograms.samples)});
   }
 };
 

@@ -65,18 +65,18 @@ ExemplarRefs read_exemplar(pbf_reader reader) {
 struct Series {
   std::vector<std::uint32_t> label_refs;
   std::vector<model::Sample> samples;
-  HistogramTally histograms;
+  SeriesHistograms histograms;
   std::vector<ExemplarRefs> exemplars;
   std::optional<Metadata> metadata;
 };
 
-Series read_series(pbf_reader reader) {
+Series read_series(pbf_reader reader, Budget& budget) {
   Series out;
   while (reader.next()) switch (reader.tag_and_type()) {
       case bytes_field(1): read_refs(reader, out.label_refs); break;
       case varint_field(1): out.label_refs.push_back(reader.get_uint32()); break;  // not packed, which protobuf allows
       case bytes_field(2): out.samples.push_back(read_sample(reader.get_message())); break;
-      case bytes_field(3): out.histograms.add(view_of(reader)); break;
+      case bytes_field(3): out.histograms.add(view_of(reader), budget); break;
       case bytes_field(4):
         if (out.exemplars.size() > exemplars_per_series_max) {
           reader.skip();
@@ -128,7 +128,7 @@ class Decoder {
         reader.skip();
         continue;
       }
-      series(read_series(reader.get_message()));
+      series(read_series(reader.get_message(), refused_.budget));
       ++index_;
     }
   }
@@ -190,12 +190,13 @@ class Decoder {
     auto checked = labels ? series_labels(std::move(*labels)) : std::unexpected(std::move(labels).error());
     if (!checked) return refuse(checked.error(), series.samples.size() + series.histograms.total());
     if (series.metadata) metadata(*series.metadata, checked->metric());
-    if (series.histograms.total() > 0) refused_.histograms(place() + " " + checked->str(), series.histograms);
+    const std::string name = place() + " " + checked->str();
     if (!series.exemplars.empty()) exemplars(*checked, series.exemplars);
-    if (series.samples.empty()) return;
-    if (!refused_.budget.take(*checked) || !refused_.budget.take(series.samples.size() * sizeof(model::Sample)))
-      return refuse(over_budget(), series.samples.size());
-    batch_.series.push_back({std::move(*checked), std::move(series.samples)});
+    if (!refused_.budget.take(series.samples.size() * sizeof(model::Sample))) {
+      refuse(over_budget(), series.samples.size());
+      series.samples.clear();
+    }
+    refused_.keep(name, std::move(*checked), std::move(series.samples), std::move(series.histograms), batch_);
   }
 
   void metadata(const Metadata& given, std::string_view metric) {

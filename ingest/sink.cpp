@@ -127,6 +127,7 @@ bool Sink::Impl::may_log(std::string_view protocol, std::string_view reason) {
 void Sink::Impl::count(std::string_view protocol, const Receipt& receipt) {
   const std::string p(protocol);
   registry.counter("plumbline_ingest_samples_total", "Samples stored.", {{"protocol", p}}).add(receipt.samples);
+  registry.counter("plumbline_ingest_histograms_total", "Native histograms stored.", {{"protocol", p}}).add(receipt.histograms);
   registry.counter("plumbline_ingest_rows_total", "Event rows stored.", {{"protocol", p}}).add(receipt.rows);
   registry.counter("plumbline_ingest_labels_total", "Late labels stored.", {{"protocol", p}}).add(receipt.labels);
   for (const Rejection& r : receipt.rejections) {
@@ -176,7 +177,7 @@ Result<Receipt> Sink::accept(std::string_view protocol, Decoded decoded) {
     return fail(std::move(stored).error());
   }
   for (storage::Refusal& r : stored->refusals) rejections.add(r.reason, std::move(r.example), r.count);
-  Receipt receipt{stored->samples, stored->rows, stored->labels, rejections.take()};
+  Receipt receipt{stored->samples, stored->histograms, stored->rows, stored->labels, rejections.take()};
   impl_->count(protocol, receipt);
   return receipt;
 }

@@ -10,6 +10,7 @@
 #include "storage/codec/column_strings.hpp"
 #include "storage/codec/gorilla.hpp"
 #include "storage/codec/histogram_column.hpp"
+#include "storage/codec/histogram_row.hpp"
 #include "storage/codec/tans.hpp"
 #include "storage/codec/times.hpp"
 #include "storage/codec/value_group.hpp"
@@ -259,6 +260,35 @@ std::vector<std::string> histogram_seeds() {
   return {encoded};
 }
 
+std::string rows_of(const std::vector<model::Histogram>& histograms) {
+  plumbline::ByteWriter out;
+  const model::HistogramLayout* before = nullptr;
+  for (const model::Histogram& h : histograms) {
+    put_histogram(out, h, before);
+    before = &h.layout;
+  }
+  return out.take();
+}
+std::vector<model::Histogram> read_rows(std::string_view bytes) {
+  std::vector<model::Histogram> out;
+  plumbline::ByteReader in(bytes);
+  for (model::Histogram h; get_histogram(in, h, out.empty() ? nullptr : &out.back().layout);) out.push_back(h);
+  return out;
+}
+void histogram_rows(std::string_view bytes) {
+  const std::vector<model::Histogram> histograms = read_rows(bytes);
+  const std::vector<model::Histogram> again = read_rows(rows_of(histograms));
+  PLUMBLINE_CHECK(again.size() == histograms.size(), "rows read again");
+  for (std::size_t i = 0; i < again.size(); ++i) PLUMBLINE_CHECK(same_bits(again[i], histograms[i]), "with the same bits");
+}
+std::vector<std::string> row_seeds() {
+  std::vector<model::HistogramSample> samples;
+  PLUMBLINE_CHECK(decode_histograms(histogram_seeds().front(), samples), "the seed reads");
+  std::vector<model::Histogram> out;
+  for (const model::HistogramSample& s : samples) out.push_back(s.h);
+  return {rows_of(out)};
+}
+
 }  // namespace
 
 Targets codec_targets() {
@@ -274,6 +304,7 @@ Targets codec_targets() {
       {"times", times, times_seeds},
       {"gorilla", gorilla, gorilla_seeds},
       {"histogram_block", histogram_block, histogram_seeds},
+      {"histogram_rows", histogram_rows, row_seeds},
       {"event_column", column, column_seeds},
       {"event_column_parts", column_parts, column_part_seeds},
       {"word_filter", column_filter, [] {

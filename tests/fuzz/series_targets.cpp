@@ -7,6 +7,7 @@
 #include "storage/series/regex_shape.hpp"
 #include "storage/series/segment_directory.hpp"
 #include "storage/series/segment_format.hpp"
+#include "storage/series/segment_histograms.hpp"
 #include "storage/series/segment_writer.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/support.hpp"
@@ -39,6 +40,29 @@ void directory(std::string_view bytes) {
                   "every chunk has a series");
   for (std::size_t s = 0; s < read->series.size(); ++s)
     for (std::size_t c = read->first_chunk[s]; c < read->first_chunk[s + 1]; ++c) (void)read->chunk(s, c);
+}
+
+void histograms(std::string_view bytes) {
+  const auto record = HistogramRecord::open(bytes, std::int64_t{day} * day_ms);
+  if (!record) return;
+  std::vector<model::HistogramSample> samples;
+  for (const HistogramRecord::Block& block : record->blocks()) {
+    samples.clear();
+    if (record->read(block, samples)) PLUMBLINE_CHECK(samples.size() == block.count, "a block has its samples");
+  }
+}
+std::vector<std::string> histogram_seeds() {
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
+  h.positive = {1, 2, 3};
+  h.negative = {4};
+  h.count = 10;
+  const std::vector<model::HistogramSample> samples{{1'700'000'000'000, h}, {1'700'000'015'000, h}};
+  HistogramEncoder encoder;
+  encoder.add({3, 300}, samples);
+  encoder.add({200, 7}, samples);
+  const std::string body = encoder.finish(std::int64_t{day} * day_ms);
+  return {body, '\0' + *unpack(body)};
 }
 
 void times_record(std::string_view bytes) { (void)decode_times_record(bytes); }
@@ -206,6 +230,7 @@ Targets series_targets() {
   return {
       {"segment_index", index, [] { return std::vector<std::string>{parts().info}; }},
       {"segment_directory", directory, [] { return std::vector<std::string>{parts().directory, '\0' + *unpack(parts().directory)}; }},
+      {"segment_histograms", histograms, histogram_seeds},
       {"segment_times", times_record, [] { return std::vector<std::string>{parts().times}; }},
       {"segment_summaries", summaries, summary_seeds},
       {"segment_record", record_frame, [] { return std::vector<std::string>{'\0' + frame_record(Record::info, "abc"), '\1' + pack(std::string(50, 'x'))}; }},

@@ -181,7 +181,9 @@ TEST_CASE_METHOD(Door, "what cannot be stored is a partial success, in the reque
   with_delta();
   auto& exponential = *metric("e").mutable_exponential_histogram();
   exponential.set_aggregation_temporality(pbm::AGGREGATION_TEMPORALITY_CUMULATIVE);
-  exponential.add_data_points();
+  auto& coarse = *exponential.add_data_points();
+  coarse.set_time_unix_nano(now());
+  coarse.set_scale(-5);
   gauge("no time", 1).clear_time_unix_nano();
   gauge("bad utf8", 1);
   attribute(*scope().mutable_metrics(scope().metrics_size() - 1)->mutable_gauge()->mutable_data_points(0), "k", "\xff");
@@ -199,12 +201,64 @@ TEST_CASE_METHOD(Door, "what cannot be stored is a partial success, in the reque
   const std::string message = answer.partial_success().error_message();
   INFO(message);
   CHECK(message.find("delta temporality is not supported yet") != std::string::npos);
-  CHECK(message.find("exponential histograms are not supported yet") != std::string::npos);
+  CHECK(message.find("its scale is -5; the coarsest that can be stored is -4") != std::string::npos);
   CHECK(message.find("resourceMetrics[0].scopeMetrics[0].metrics[1]") != std::string::npos);
   CHECK(series().count("good{" + identity + "}") == 1);
   CHECK(registry.render().find("reason=\"unsupported_delta\"} 2") != std::string::npos);
   CHECK(registry.render().find("reason=\"invalid_utf8\"} 1") != std::string::npos);
-  CHECK(registry.render().find("reason=\"bad_histogram\"} 1") != std::string::npos);
+  CHECK(registry.render().find("reason=\"bad_histogram\"} 2") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Door, "exponential histograms become native ones") {
+  auto& metric_data = *metric("e").mutable_exponential_histogram();
+  metric_data.set_aggregation_temporality(pbm::AGGREGATION_TEMPORALITY_CUMULATIVE);
+  auto& point = *metric_data.add_data_points();
+  point.set_time_unix_nano(now());
+  point.set_scale(2);
+  point.set_count(47);
+  point.set_sum(12.5);
+  point.set_zero_count(2);
+  // The specification's example: 10 in bucket 3, nothing in two, 20, 5 and 2; and a gap of four on the other side.
+  point.mutable_positive()->set_offset(3);
+  for (const unsigned n : {10u, 0u, 0u, 20u, 5u, 2u}) point.mutable_positive()->add_bucket_counts(n);
+  point.mutable_negative()->set_offset(-2);
+  for (const unsigned n : {3u, 0u, 0u, 0u, 0u, 5u}) point.mutable_negative()->add_bucket_counts(n);
+  auto& fine = *metric_data.add_data_points();
+  fine.set_time_unix_nano(now() + 1'000'000'000);
+  fine.set_scale(10);
+  fine.set_count(15);
+  fine.set_zero_threshold(0.25);
+  fine.mutable_positive()->set_offset(-1);
+  for (const unsigned n : {1u, 2u, 3u, 4u, 5u}) fine.mutable_positive()->add_bucket_counts(n);  // -1 | 0 1 2 3 of four each
+  auto& gone = *metric_data.add_data_points();
+  gone.set_time_unix_nano(now() + 2'000'000'000);
+  gone.set_flags(1);
+  REQUIRE(post("/v1/metrics", request.SerializeAsString()).status == 200);
+  std::vector<model::HistogramSample> found;
+  REQUIRE(store.select({{model::Matcher::equal("__name__", "e")}, {}}, [&](const model::Labels& l, const storage::SeriesPoints& points) {
+    CHECK(l.str() == "e{" + identity + "}");
+    CHECK(points.samples.empty());
+    found.assign(points.histograms.begin(), points.histograms.end());
+    return true;
+  }));
+  REQUIRE(found.size() == 3);
+  const model::Histogram& h = found[0].h;
+  CHECK(h.layout.schema == 2);
+  CHECK(h.layout.zero_threshold == 1e-128);
+  CHECK((h.layout.positive_spans == std::vector<model::BucketSpan>{{4, 6}}));
+  CHECK(h.positive == std::vector<double>{10, 0, 0, 20, 5, 2});
+  CHECK((h.layout.negative_spans == std::vector<model::BucketSpan>{{-1, 1}, {4, 1}}));
+  CHECK(h.negative == std::vector<double>{3, 5});
+  CHECK(h.zero_count == 2);
+  CHECK(h.count == 47);
+  CHECK(h.sum == 12.5);
+  CHECK(h.is_integer);
+  CHECK(h.reset == model::ResetHint::unknown);
+  CHECK(found[1].h.layout.schema == 8);
+  CHECK(found[1].h.layout.zero_threshold == 0.25);
+  CHECK((found[1].h.layout.positive_spans == std::vector<model::BucketSpan>{{0, 2}}));
+  CHECK(found[1].h.positive == std::vector<double>{1, 14});
+  CHECK(found[2].h.is_stale());
 }
 
 TEST_CASE_METHOD(Door, "JSON asks, JSON answers") {

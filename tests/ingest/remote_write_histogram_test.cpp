@@ -110,7 +110,7 @@ TEST_CASE("malformed histograms are refused with the place", "[remote_write][his
         }) == "it has more than 8192 buckets, spans or bounds on a side");
 }
 
-TEST_CASE("both versions tell bad histograms from those that are not stored yet", "[remote_write][histogram]") {
+TEST_CASE("both versions keep good histograms and refuse bad ones", "[remote_write][histogram]") {
   prometheus::Histogram bad = integers();
   bad.set_schema(9);
   prometheus::WriteRequest v1;
@@ -129,12 +129,14 @@ TEST_CASE("both versions tell bad histograms from those that are not stored yet"
 
   for (const auto& decoded : {decode_remote_write(v1.SerializeAsString()), decode_remote_write_v2(v2.SerializeAsString())}) {
     REQUIRE(decoded);
-    REQUIRE(decoded->rejections.size() == 2);
+    REQUIRE(decoded->rejections.size() == 1);
     CHECK(decoded->rejections[0].reason == "bad_histogram");
     CHECK(decoded->rejections[0].count == 2);
     CHECK(decoded->rejections[0].message == "timeseries 0 h: its schema is 9; known are -4 to 8, and -53 for custom buckets");
-    CHECK(decoded->rejections[1].reason == "unsupported_histogram");
-    CHECK(decoded->rejections[1].count == 1);
+    REQUIRE(decoded->batch.histograms.size() == 1);
+    CHECK(decoded->batch.histograms[0].labels.str() == "h");
+    REQUIRE(decoded->batch.histograms[0].samples.size() == 1);
+    CHECK(same_bits(decoded->batch.histograms[0].samples[0].h, read_histogram(integers().SerializeAsString())->h));
   }
 }
 

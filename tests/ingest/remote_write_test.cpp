@@ -112,14 +112,23 @@ TEST_CASE_METHOD(Fixture, "a bad series is named and the others are stored") {
     CHECK(metrics.find(std::string("reason=\"") + reason + "\"} 1") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Fixture, "native histograms are refused by name") {
+TEST_CASE_METHOD(Fixture, "native histograms are stored, bad ones refused by name") {
   prometheus::WriteRequest request;
   auto& histogram = good(request, "h", 1);
   histogram.clear_samples();
   histogram.add_histograms()->set_sum(2);
+  histogram.mutable_histograms(0)->set_timestamp(clock.now_ms());
+  CHECK(post(request).status == 204);
+  std::vector<double> sums;
+  REQUIRE(store.select({{model::Matcher::equal("__name__", "h")}, {}}, [&](const model::Labels&, const storage::SeriesPoints& points) {
+    for (const auto& s : points.histograms) sums.push_back(s.h.sum);
+    return true;
+  }));
+  CHECK(sums == std::vector<double>{2});
+  histogram.add_histograms()->set_schema(42);
   const http::Response response = post(request);
   CHECK(response.status == 400);
-  CHECK(response.body.find("native histograms are not supported yet") != std::string::npos);
+  CHECK(response.body.find("its schema is 42") != std::string::npos);
 }
 
 TEST_CASE_METHOD(Fixture, "exemplars are rows of their series; a bad one fails neither its sample nor the request") {

@@ -105,6 +105,32 @@ TEST_CASE_METHOD(Fixture, "remote write 2.0 stores samples bit for bit and says 
   CHECK(std::signbit(all.at(R"(c{job="api"})")));
 }
 
+TEST_CASE_METHOD(Fixture, "remote write 2.0 stores histograms beside samples and says how many") {
+  Request request;
+  good(request, "a", 1.5);
+  auto& series = request.series({{"__name__", "h"}});
+  for (const int count : {3, 5}) {
+    auto& h = *series.add_histograms();
+    h.set_count_int(static_cast<std::uint64_t>(count));
+    h.set_sum(2.5);
+    h.set_timestamp(clock.now_ms() + count);
+    auto& span = *h.add_positive_spans();
+    span.set_offset(-1);
+    span.set_length(1);
+    h.add_positive_deltas(count);
+  }
+  const http::Response response = post(request);
+  CHECK(response.status == 204);
+  CHECK(header(response, "X-Prometheus-Remote-Write-Samples-Written") == "1");
+  CHECK(header(response, "X-Prometheus-Remote-Write-Histograms-Written") == "2");
+  std::vector<double> counts;
+  REQUIRE(store.select({{model::Matcher::equal("__name__", "h")}, {}}, [&](const model::Labels&, const storage::SeriesPoints& points) {
+    for (const auto& s : points.histograms) counts.push_back(s.h.positive.at(0));
+    return true;
+  }));
+  CHECK(counts == std::vector<double>{3, 5});
+}
+
 TEST_CASE_METHOD(Fixture, "metadata of 2.0 is kept by metric family") {
   Request request;
   const auto describe = [&](v2::TimeSeries& series, v2::Metadata::MetricType type, const std::string& help) {
@@ -150,15 +176,15 @@ TEST_CASE_METHOD(Fixture, "a series of 2.0 with bad references is named and the 
   CHECK(registry.render().find("reason=\"bad_symbol\"} 3") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Fixture, "2.0 refuses native histograms by name") {
+TEST_CASE_METHOD(Fixture, "2.0 refuses bad native histograms by name") {
   Request request;
   good(request, "a", 1);
   http::Response response;
-  request.series({{"__name__", "h"}}).add_histograms()->set_sum(2);
+  request.series({{"__name__", "h"}}).add_histograms()->set_schema(42);
   response = post(request);
   CHECK(response.status == 400);
   check_written(response, "1");
-  CHECK(response.body.find("timeseries 1 h: native histograms are not supported yet") != std::string::npos);
+  CHECK(response.body.find("timeseries 1 h: its schema is 42") != std::string::npos);
 }
 
 TEST_CASE_METHOD(Fixture, "2.0 stores exemplars, and refuses those whose symbols are not there without failing the request") {
