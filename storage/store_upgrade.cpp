@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "daemon/base/bytes.hpp"
+#include "storage/kv/kill_point.hpp"
 #include "storage/series/legacy_chunk.hpp"
 #include "storage/store_impl.hpp"
 #include "storage/store_keys.hpp"
@@ -25,6 +26,7 @@ struct SeriesDay {
 
 Status KvStore::upgrade_from_v1() {
   log_.info("upgrading the data directory from format 1", {{"path", options_.path}});
+  kv::kill_point("upgrade.begun");
   std::uint64_t trimmed = 0;
   {
     Lock lock(upkeep_mutex_);
@@ -62,6 +64,7 @@ Status KvStore::upgrade_from_v1() {
   }));
   PLUMBLINE_CHECK_OK(damage);
   PLUMBLINE_CHECK_OK(finish());
+  kv::kill_point("upgrade.chunks");
   PLUMBLINE_CHECK_OK(kv_->scan(kv::Family::journal, journal_key(trimmed + 1), "", [&](std::string_view key, std::string_view value) {
     ByteReader in(key);
     const std::uint64_t sequence = in.be64();
@@ -76,6 +79,7 @@ Status KvStore::upgrade_from_v1() {
   upgrading_ = true;
   PLUMBLINE_CHECK_OK(seal_heads());
   upgrading_ = false;
+  kv::kill_point("upgrade.done");
   trimmed_ = 0;  // the new journal counts from 1
   log_.info("upgraded the data directory to format 2", {{"path", options_.path}, {"samples", samples}});
   return {};

@@ -46,6 +46,7 @@ Status KvStore::erase(const std::vector<Matchers>& selectors, TimeRange range) {
   PLUMBLINE_CHECK_OK(alive());
   Lock upkeep(upkeep_mutex_);
   PLUMBLINE_CHECK_OK(seal_once());
+  kv::kill_point("erase.sealed");
   Roaring ids;
   for (const Matchers& selector : selectors) ids |= series_->index().resolve(selector);
   return series_->erase(ids, range);

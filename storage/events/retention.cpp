@@ -5,6 +5,7 @@
 
 #include "storage/events/block.hpp"
 #include "storage/events/late_label.hpp"
+#include "storage/kv/kill_point.hpp"
 
 namespace plumbline::storage::events {
 namespace {
@@ -99,6 +100,7 @@ Result<DropCounts> drop_days_before(kv::Kv& kv, Day keep_from) {
         counts.ids += keys.size();
       }
       PLUMBLINE_CHECK_OK(ids.flush());
+      if (any) kv::kill_point("retain.events.ids");
       // Directories first: a scan that still sees a block must not miss its directory, the other way round is expected.
       bool listed = false;
       const std::string directory_from = directory_day_key(vshard, kind, 0);
@@ -108,7 +110,9 @@ Result<DropCounts> drop_days_before(kv::Kv& kv, Day keep_from) {
         return false;
       }));
       if (listed) PLUMBLINE_CHECK_OK(kv.drop_range(kv::Family::events, directory_from, directory_to));
+      if (listed) kv::kill_point("retain.events.listed");
       if (any) PLUMBLINE_CHECK_OK(kv.drop_range(kv::Family::events, from, to));
+      if (any) kv::kill_point("retain.events.dropped");
     }
   }
   // The ids of a damaged block are found only by looking at all of them.

@@ -90,8 +90,24 @@ IOStatus FaultDisk::State::create(Process p, const std::string& path, bool trunc
 IOStatus FaultDisk::State::append(Process p, const std::string& path, File& file, std::string_view data) {
   Lock lock(mutex);
   IOStatus status = admit(p, path, [&]() PLUMBLINE_NO_THREAD_SAFETY_ANALYSIS { file.bytes += data.substr(0, up_to(data.size())); });
-  if (status.ok()) file.bytes += data;
-  return status;
+  if (!status.ok()) return status;
+  const std::uint64_t fits = std::min<std::uint64_t>(room(), data.size());
+  file.bytes += data.substr(0, static_cast<std::size_t>(fits));
+  return fits == data.size() ? status : IOStatus::NoSpace(path, "injected: no space left on device");
+}
+
+std::uint64_t FaultDisk::State::used() const {
+  std::set<const File*> files;
+  for (const auto& [path, directory] : directories)
+    for (const auto& [name, file] : directory.now)
+      if (file) files.insert(file.get());
+  std::uint64_t total = 0;
+  for (const File* file : files) total += file->bytes.size();
+  return total;
+}
+std::uint64_t FaultDisk::State::room() const {
+  if (capacity == 0) return std::uint64_t{1} << 40;
+  return capacity - std::min(capacity, used());
 }
 
 IOStatus FaultDisk::State::sync(Process p, const std::string& path, File& file) {

@@ -75,6 +75,7 @@ struct FaultDisk::State {
   std::uint64_t ended PLUMBLINE_GUARDED_BY(mutex) = 0;
   std::set<std::string> locks PLUMBLINE_GUARDED_BY(mutex);
   bool full PLUMBLINE_GUARDED_BY(mutex) = false;
+  std::uint64_t capacity PLUMBLINE_GUARDED_BY(mutex) = 0;
   std::uint64_t operations PLUMBLINE_GUARDED_BY(mutex) = 0;
   std::uint64_t reads PLUMBLINE_GUARDED_BY(mutex) = 0;
   std::uint64_t fail_at PLUMBLINE_GUARDED_BY(mutex) = 0;
@@ -89,6 +90,8 @@ struct FaultDisk::State {
   IOStatus admit(Process p, const std::string& path, const Half& half) PLUMBLINE_REQUIRES(mutex);
   IOStatus admit(Process p, const std::string& path) PLUMBLINE_REQUIRES(mutex);
   IOStatus admit_read(Process p, const std::string& path) PLUMBLINE_REQUIRES(mutex);
+  std::uint64_t used() const PLUMBLINE_REQUIRES(mutex);
+  std::uint64_t room() const PLUMBLINE_REQUIRES(mutex);
   IOStatus running(Process p, const std::string& path) const PLUMBLINE_REQUIRES(mutex);
   void end(bool power_lost) PLUMBLINE_REQUIRES(mutex);
   void lose_power() PLUMBLINE_REQUIRES(mutex);

@@ -204,7 +204,7 @@ class FaultFileSystem final : public rocksdb::FileSystem {
   }
   IOStatus GetFreeSpace(const std::string&, const IOOptions&, std::uint64_t* free, IODebugContext*) override {
     Lock lock(state_->mutex);
-    *free = state_->full ? 0 : std::uint64_t{1} << 40;
+    *free = state_->full ? 0 : state_->room();
     return IOStatus::OK();
   }
 
@@ -266,6 +266,14 @@ void FaultDisk::fail_read(std::uint64_t n) {
 void FaultDisk::no_space(bool on) {
   Lock lock(state_->mutex);
   state_->full = on;
+}
+void FaultDisk::capacity(std::uint64_t bytes) {
+  Lock lock(state_->mutex);
+  state_->capacity = bytes;
+}
+std::uint64_t FaultDisk::used() const {
+  Lock lock(state_->mutex);
+  return state_->used();
 }
 std::uint64_t FaultDisk::operations() const {
   Lock lock(state_->mutex);

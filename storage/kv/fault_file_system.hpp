@@ -38,6 +38,9 @@ class FaultDisk {
   // From now on the operation number `n` counted as above, or the `n`-th read, fails once.
   void fail_read(std::uint64_t n);
   void no_space(bool on);
+  // So many bytes in files fit; what an append finds room for is written. 0: any number.
+  void capacity(std::uint64_t bytes);
+  std::uint64_t used() const;
   std::uint64_t operations() const;
   std::uint64_t reads() const;
 

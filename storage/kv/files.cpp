@@ -5,6 +5,7 @@
 #include <rocksdb/file_system.h>
 
 #include "storage/kv/durable_directory.hpp"
+#include "storage/kv/kill_point.hpp"
 #include "storage/kv/space_probe.hpp"
 
 namespace plumbline::storage::kv {
@@ -52,12 +53,18 @@ class RocksFiles final : public Files {
   Status start() {
     const IOStatus status = make_durable_directory(file_system_, directory_);
     if (!status.ok()) return fail(Code::io, "cannot create " + directory_ + ": " + status.ToString());
+    std::vector<std::string> names;
+    if (const IOStatus listed = file_system_.GetChildren(directory_, IOOptions(), &names, nullptr); !listed.ok())
+      return fail(Code::io, directory_ + ": " + listed.ToString());
+    for (const std::string& name : names)
+      if (name.ends_with(half_written)) PLUMBLINE_CHECK_OK(remove(name));
     return {};
   }
   Result<std::unique_ptr<AppendFile>> create(const std::string& name) override {
     std::unique_ptr<rocksdb::FSWritableFile> file;
     IOStatus status = file_system_.NewWritableFile(path(name), FileOptions(), &file, nullptr);
     if (!status.ok()) return refused(status, path(name));
+    kill_point("files.create.named");
     if (status = sync_directory(); !status.ok()) return refused(status, directory_);
     return std::make_unique<RocksAppendFile>(std::move(file), path(name));
   }
@@ -76,7 +83,9 @@ class RocksFiles final : public Files {
     if (status.ok()) status = file->Append({bytes.data(), bytes.size()}, IOOptions(), nullptr);
     if (status.ok()) status = file->Sync(IOOptions(), nullptr);
     if (status.ok()) status = file->Close(IOOptions(), nullptr);
+    kill_point("files.replace.written");
     if (status.ok()) status = file_system_.RenameFile(fresh, path(name), IOOptions(), nullptr);
+    kill_point("files.replace.renamed");
     if (status.ok()) status = sync_directory();
     if (!status.ok()) return refused(status, path(name));
     return {};
@@ -105,7 +114,7 @@ class RocksFiles final : public Files {
     std::vector<std::string> names;
     const IOStatus status = file_system_.GetChildren(directory_, IOOptions(), &names, nullptr);
     if (!status.ok()) return fail(Code::io, directory_ + ": " + status.ToString());
-    std::erase_if(names, [](const std::string& n) { return n == "." || n == ".." || n.ends_with(half_written); });
+    std::erase_if(names, [](const std::string& n) { return n == "." || n == ".."; });
     std::sort(names.begin(), names.end());
     return names;
   }

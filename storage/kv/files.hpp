@@ -28,7 +28,7 @@ class AppendFile {
 // Threads: any. Blocks: on disk. Fails: unavailable (writes), io (reads).
 class Files {
  public:
-  // Null: the plain file system. Makes the directory, not its parents.
+  // Null: the plain file system. Makes the directory, not its parents; removes what a crash left of a replace().
   static Result<std::unique_ptr<Files>> open(std::string directory, std::shared_ptr<rocksdb::FileSystem> file_system);
   virtual ~Files() = default;
   // An empty file, in place of one of that name; its entry in the directory is durable.
@@ -37,7 +37,7 @@ class Files {
   // The file has these bytes and they are durable when it returns; a crash leaves the old file or the new one.
   virtual Status replace(const std::string& name, std::string_view bytes) = 0;
   virtual Result<std::string> read(const std::string& name) const = 0;
-  virtual Result<std::vector<std::string>> list() const = 0;  // sorted; what a crash left of a replace() is not in it
+  virtual Result<std::vector<std::string>> list() const = 0;  // sorted
   virtual Status remove(const std::string& name) = 0;         // not there: fine
   virtual Status probe() = 0;                                 // does the disk take a megabyte?
 };

@@ -6,9 +6,14 @@
 
 #include "daemon/base/check.hpp"
 
-namespace plumbline::storage::kv::detail {
+namespace plumbline::storage::kv {
 
 namespace {
+
+std::function<void(std::string_view)>& handler() {
+  static std::function<void(std::string_view)> h;
+  return h;
+}
 
 struct Wanted {
   std::string place;
@@ -20,7 +25,7 @@ struct Wanted {
     const std::size_t colon = whole.find(':');
     place = whole.substr(0, colon);
     passes_left = colon == std::string_view::npos ? 1 : std::atol(text + colon + 1);
-    kill_points_on = true;
+    detail::kill_points_on = true;
   }
 };
 
@@ -31,6 +36,13 @@ Wanted& wanted() {
 
 }  // namespace
 
+void on_kill_point(std::function<void(std::string_view place)> told) {
+  handler() = std::move(told);
+  detail::kill_points_on = handler() != nullptr || !wanted().place.empty();
+}
+
+namespace detail {
+
 std::atomic<bool> kill_points_on{false};
 
 // Read before main: nothing that passes a place runs earlier.
@@ -40,8 +52,11 @@ void pass_kill_point(std::string_view place) {
   bool known = false;
   for (const std::string_view k : kill_points) known |= k == place;
   PLUMBLINE_CHECK(known, "every kill point stands in the list");
+  if (handler()) return handler()(place);
   Wanted& w = wanted();
   if (place == w.place && w.passes_left.fetch_sub(1) == 1) std::raise(SIGKILL);
 }
 
-}  // namespace plumbline::storage::kv::detail
+}  // namespace detail
+
+}  // namespace plumbline::storage::kv
