@@ -1,6 +1,7 @@
 // Opening: format check, index, journal replay. And the way out.
 #include <charconv>
 
+#include "storage/kv/kill_point.hpp"
 #include "storage/store_impl.hpp"
 #include "storage/store_keys.hpp"
 #include "storage/store_record.hpp"
@@ -45,6 +46,8 @@ Status KvStore::open() {
   PLUMBLINE_CHECK_OK(load_metadata());
   if (format == 1) PLUMBLINE_CHECK_OK(upgrade_from_v1());
   PLUMBLINE_CHECK_OK(replay());
+  kv::kill_point("open.replayed");
+  PLUMBLINE_CHECK_OK(series_->remove_orphans());
   if (options_.journal_sync.policy == SyncPolicy::interval)
     syncer_ = std::make_unique<Syncer>(*journal_, options_.journal_sync.interval, log_, registry_);
   closed_ = false;
@@ -64,6 +67,7 @@ Result<int> KvStore::check_format() {
     kv::Batch batch;
     batch.put(kv::Family::meta, format_key(), std::to_string(format_version));
     PLUMBLINE_CHECK_OK(kv_->write(std::move(batch), kv::Sync::yes));
+    kv::kill_point("open.format");
     return format_version;
   }
   int version = 0;
@@ -151,9 +155,12 @@ Status KvStore::close() {
   WriteLock alive_lock(alive_mutex_);  // waits for every call that is under way
   Lock upkeep(upkeep_mutex_);
   syncer_.reset();
+  kv::kill_point("close.before");
   Status sealed = seal_once();
+  kv::kill_point("close.sealed");
   journal_.reset();
   Status closed = kv_->close();
+  kv::kill_point("close.done");
   return sealed ? closed : sealed;
 }
 

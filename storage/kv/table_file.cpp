@@ -12,6 +12,7 @@
 
 #include "daemon/base/check.hpp"
 #include "storage/kv/durable_directory.hpp"
+#include "storage/kv/kill_point.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -76,6 +77,12 @@ Result<std::vector<std::string>> TableFiles::list() const {
   return all;
 }
 
+Result<bool> TableFiles::exists(const std::string& name) const {
+  const rocksdb::Status status = shared_->file_system->FileExists(shared_->path(name), {}, nullptr);
+  if (!status.ok() && !status.IsNotFound() && !status.IsPathNotFound()) return fail(read_error(status, shared_->path(name)));
+  return status.ok();
+}
+
 Status TableFiles::remove(const std::string& name) const {
   const rocksdb::Status status = shared_->file_system->DeleteFile(shared_->path(name), {}, nullptr);
   if (!status.ok() && !status.IsNotFound() && !status.IsPathNotFound())
@@ -120,6 +127,7 @@ Result<std::uint64_t> TableWriter::finish() {
   rocksdb::ExternalSstFileInfo info;
   rocksdb::Status status = impl_->writer->Finish(&info);  // syncs the file
   PLUMBLINE_CHECK(!status.IsInvalidArgument(), "a table has at least one key");
+  kill_point("table.finish.synced");
   if (status.ok()) status = impl_->shared->sync_directory();
   if (!status.ok()) return fail(write_error(status, impl_->path));
   impl_->finished = true;

@@ -82,6 +82,7 @@ class TableFiles {
   ~TableFiles();
   Result<std::unique_ptr<TableWriter>> create(const std::string& name) const;  // replaces a file of that name
   Result<std::unique_ptr<TableReader>> read(const std::string& name) const;
+  Result<bool> exists(const std::string& name) const;
   Result<std::vector<std::string>> list() const;  // names ending in .sst, sorted
   Status remove(const std::string& name) const;   // not there: fine
 

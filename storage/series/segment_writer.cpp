@@ -234,7 +234,13 @@ class Writer final : public SegmentWriter {
 
 Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(const kv::TableFiles& files, std::uint32_t day,
                                                              std::uint64_t seal, std::uint32_t generation) {
+  // A name is used once: a commit that failed may come back after a crash, and names the file as it was.
   std::string name = segment_name(day, seal, generation);
+  for (;;) {
+    PLUMBLINE_TRY(const bool used, files.exists(name));
+    if (!used) break;
+    name = segment_name(day, seal, ++generation);
+  }
   PLUMBLINE_TRY(auto table, files.create(name));
   return std::make_unique<Writer>(std::move(table), std::move(name), day, seal);
 }

@@ -24,6 +24,7 @@ struct SegmentParts {
 // Threads: one. Destroyed before finish(): the file is removed. Fails: unavailable (the disk is full or broken).
 class SegmentWriter {
  public:
+  // A file of its own: of that generation, or of the first one behind it that no file has.
   static Result<std::unique_ptr<SegmentWriter>> create(const kv::TableFiles& files, std::uint32_t day, std::uint64_t seal,
                                                        std::uint32_t generation = 0);
   virtual ~SegmentWriter() = default;

@@ -4,6 +4,7 @@
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/check.hpp"
+#include "storage/kv/kill_point.hpp"
 #include "storage/model/wire_labels.hpp"
 #include "storage/series/series_keys.hpp"
 
@@ -282,7 +283,10 @@ Status SeriesEngine::forget() {
   kv::Batch batch;
   for (const SeriesId id : gone) batch.remove(kv::Family::series, series_key(index_.vshard(id), id));
   batch.put(kv::Family::meta, next_id_key(), encode_next_id(index_.next_id()));
-  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::no));
+  kv::kill_point("forget.before");
+  // Synced: a forgotten series that comes back gets a new id, and a power cut must not bring the old one back beside it.
+  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
+  kv::kill_point("forget.after");
   index_.remove(gone);
   forgotten_.add(gone.cardinality());
   return {};

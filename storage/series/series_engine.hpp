@@ -59,10 +59,12 @@ class SeriesEngine {
  public:
   SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry);
 
-  // Reads the index and opens the segments; removes files that no commit names. Seals are numbered above `sealed`. A damaged
+  // Reads the index and opens the segments. Seals are numbered above `sealed`. A damaged
   // segment is named in the log and left out of reads: select() of its day fails, the rest is served.
   // Fails: corrupt, io, unsupported.
   Status load(std::uint64_t sealed);
+  // Removes the files that no commit names: not before the journal has agreed with the list, which damage may have shortened.
+  Status remove_orphans();
 
   void resolve(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
   void append(const Points& points, const std::vector<Definition>& definitions);

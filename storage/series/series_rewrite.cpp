@@ -69,6 +69,7 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
     if (auto removed = files_.remove(input->info().name); !removed)
       log_.warn("a rewritten segment still takes space",
                 {{"segment", input->info().name}, {"error", removed.error().message}});
+  kv::kill_point("rewrite.removed");
   rewritten_samples_.add(info.samples);
   return {};
 }

@@ -20,12 +20,10 @@ constexpr std::uint32_t days_at_once = 32;
 
 Status SeriesEngine::load_segments() {
   kv::kill_point("open.segments");
-  std::vector<std::string> live;
   Segments list;
   Status damage;
   PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::meta, segment_prefix(), segment_prefix_end(), [&](std::string_view key, std::string_view value) {
     const std::string name(key.substr(segment_prefix().size()));
-    live.push_back(name);
     auto segment = Segment::open(files_, name, &directories_);
     if (segment) {
       list.push_back(std::move(*segment));
@@ -48,15 +46,24 @@ Status SeriesEngine::load_segments() {
     return true;
   }));
   PLUMBLINE_CHECK_OK(damage);
+  sort_segments(list);
+  Lock lock(mutex_);
+  segments_ = std::make_shared<Segments>(std::move(list));
+  return {};
+}
+
+Status SeriesEngine::remove_orphans() {
+  std::vector<std::string> live;
+  PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::meta, segment_prefix(), segment_prefix_end(), [&](std::string_view key, std::string_view) {
+    live.emplace_back(key.substr(segment_prefix().size()));
+    return true;
+  }));
   PLUMBLINE_TRY(const std::vector<std::string> orphans, orphan_segments(files_, live));
   for (const std::string& name : orphans) {
     log_.info("removing a segment that no commit names", {{"segment", name}});
     kv::kill_point("open.orphan");
     PLUMBLINE_CHECK_OK(files_.remove(name));
   }
-  sort_segments(list);
-  Lock lock(mutex_);
-  segments_ = std::make_shared<Segments>(std::move(list));
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "storage/journal/frame.hpp"
+#include "storage/kv/kill_point.hpp"
 #include "storage/kv/kv.hpp"
 #include "store_fixture.hpp"
 
@@ -292,6 +293,53 @@ TEST_CASE("a record whose sync failed and a power cut do not cost the start") {
     CHECK(read_all(*f.store, metric).size() == 3);
     CHECK(read_all(*f.store, fresh).size() >= (taken ? 1u : 0u));
   }
+}
+
+TEST_CASE("a seal that is tried again leaves the files alone that its failed commit names") {
+  StoreFixture f;
+  storage::kv::FaultDisk disk;
+  f.use(disk);
+  f.open();
+  fill(f, 20);
+  const auto fail_second = [&](std::string_view wanted) {
+    storage::kv::on_kill_point([&disk, wanted](std::string_view place) {
+      if (place == wanted) disk.fail_operation(2);
+    });
+    CHECK_FALSE(f.store->seal());
+    storage::kv::on_kill_point(nullptr);
+  };
+  fail_second("seal.commit.before");   // its sync: the record of the commit is in the kernel, and comes back
+  fail_second("seal.segment.create");  // the first bytes of the file
+  disk.kill();
+  f.store.reset();
+  f.use(disk);
+  f.open();
+  CHECK(read_all(*f.store, metric).size() == 20);
+}
+
+TEST_CASE("a list of segments that lost its end costs no file: the journal does not agree") {
+  StoreFixture f;
+  storage::kv::FaultDisk disk;
+  f.use(disk);
+  f.open();
+  fill(f, 20);
+  REQUIRE(f.store->seal());
+  disk.kill();
+  f.store.reset();
+  const auto segments = [&] {
+    auto all = disk.files();
+    std::erase_if(all, [](const std::string& path) { return path.find("/segments/") == std::string::npos; });
+    return all;
+  };
+  const auto before = segments();
+  REQUIRE_FALSE(before.empty());
+  for (const std::string& path : disk.files())
+    if (path.ends_with(".log")) disk.put(path, "");
+  f.use(disk);
+  const auto opened = f.try_open();
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == Code::corrupt);
+  CHECK(segments() == before);
 }
 
 TEST_CASE("whatever operation fails once, nothing acknowledged is lost") {
