@@ -7,6 +7,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
@@ -14,7 +15,9 @@
 #include "daemon/base/check.hpp"
 #include "daemon/base/mutex.hpp"
 #include "storage/kv/batch_impl.hpp"
+#include "storage/kv/close_mark.hpp"
 #include "storage/kv/durable_directory.hpp"
+#include "storage/kv/kill_point.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
 #include "storage/kv/space_probe.hpp"
@@ -78,6 +81,7 @@ class RocksKv final : public Kv {
     info_log_ = std::make_shared<RocksLog>(log_);
     PLUMBLINE_CHECK_OK(make_directories(*file_system, options.path));
     remove_unfinished(*file_system);
+    PLUMBLINE_CHECK_OK(check_close_mark(options.path, file_system, log_));
     const auto descriptors = family_descriptors(rocksdb::NewLRUCache(options.block_cache_bytes));
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
@@ -86,6 +90,7 @@ class RocksKv final : public Kv {
     if (!status.ok()) return fail(open_error(status, options.path));
     db_.reset(db);
     for (int i = 0; i < family_count; ++i) handles_[static_cast<std::size_t>(i)] = handles[static_cast<std::size_t>(i)];
+    kill_point("kv.opened");
     return {};
   }
 
@@ -108,7 +113,10 @@ class RocksKv final : public Kv {
     }
     rocksdb::WriteOptions how;
     how.sync = sync == Sync::yes;
-    return written(db_->Write(how, &out));
+    kill_point("kv.write.before");
+    const rocksdb::Status status = db_->Write(how, &out);
+    kill_point("kv.write.after");
+    return written(status);
   }
 
   Status sync_journal() override {
@@ -172,6 +180,7 @@ class RocksKv final : public Kv {
     options.env = env_.get();
     rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options, handle(family));
     PLUMBLINE_CHECK_OK(written(writer.Open(path)));
+    kill_point("kv.ingest.begun");
     bool any = false;
     Status status = fill([&](std::string_view key, std::string_view value) -> Status {
       any = true;
@@ -179,9 +188,11 @@ class RocksKv final : public Kv {
     });
     if (status && any) status = written(writer.Finish());
     if (status && any) {
+      kill_point("kv.ingest.written");
       rocksdb::IngestExternalFileOptions how;
       how.move_files = true;
       status = written(db_->IngestExternalFile(handle(family), {path}, how));
+      kill_point("kv.ingest.joined");
     }
     const rocksdb::IOStatus removed = disk_->DeleteFile(path, {}, nullptr);  // a move is a link: the name here stays
     if (!removed.ok() && !removed.IsNotFound() && !removed.IsPathNotFound())
@@ -210,6 +221,9 @@ class RocksKv final : public Kv {
   // The caller sees to it that no other call is running.
   Status close() override {
     if (!db_ || closed_.exchange(true)) return {};
+    // What is in tables needs no log at the next start; and the mark below can name all there is.
+    const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions(), {handles_.begin(), handles_.end()});
+    if (!flushed.ok()) log_.warn("the database was closed with its log", {{"error", flushed.ToString()}});
     rocksdb::CancelAllBackgroundWork(db_.get(), true);
     for (auto*& family : handles_) {
       const rocksdb::Status status = db_->DestroyColumnFamilyHandle(family);
@@ -219,7 +233,8 @@ class RocksKv final : public Kv {
     const rocksdb::Status status = db_->Close();
     db_.reset();
     if (!status.ok()) return fail(write_error(status));
-    return {};
+    if (!flushed.ok()) return {};
+    return write_close_mark(path_, disk_);
   }
 
  private:
@@ -286,6 +301,22 @@ class RocksKv final : public Kv {
     return {};
   }
 
+  // RocksDB says of a damaged table at times that the manifest is.
+  std::string damaged_table() const {
+    rocksdb::Options options;
+    options.env = env_.get();
+    std::vector<std::string> names;
+    disk_->GetChildren(path_, {}, &names, nullptr).PermitUncheckedError();  // none: then no table is named
+    for (const std::string& name : names) {
+      if (!name.ends_with(".sst")) continue;
+      rocksdb::SstFileReader reader(options);
+      rocksdb::Status status = reader.Open(path_ + "/" + name);
+      if (status.ok()) status = reader.VerifyChecksum();
+      if (status.IsCorruption()) return name + ": " + status.ToString();
+    }
+    return {};
+  }
+
   Error open_error(const rocksdb::Status& status, const std::string& path) const {
     const std::string text = status.ToString();
     if (status.IsIOError() && text.find("LOCK") != std::string::npos)
@@ -294,7 +325,8 @@ class RocksKv final : public Kv {
       return {Code::unsupported, path + " holds families that this version does not know (" + text +
                                      "): it was written by a newer Plumbline; start that version"};
     if (status.IsCorruption()) {
-      const std::string damage = info_log_->last_damage();
+      std::string damage = info_log_->last_damage();
+      if (damage.empty()) damage = damaged_table();
       return {Code::corrupt, path + ": " + text + (damage.empty() ? "" : " (" + damage + ")") +
                                  "; nothing was dropped: restore the file from a backup or move the directory away"};
     }

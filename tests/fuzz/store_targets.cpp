@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "storage/kv/close_mark.hpp"
 #include "storage/journal/frame.hpp"
 #include "storage/journal/journal.hpp"
 #include "storage/model/wire_labels.hpp"
@@ -107,6 +108,7 @@ void record_v1(std::string_view bytes) {
 
 void values(std::string_view bytes) {
   if (const auto v = decode_positions(bytes)) PLUMBLINE_CHECK(encode_positions(*v) == bytes, "positions read back");
+  if (const auto v = kv::decode_close_mark(bytes)) PLUMBLINE_CHECK(kv::decode_close_mark(kv::encode_close_mark(*v)) == v, "a mark reads back");
   if (const auto v = decode_metadata("m", bytes)) PLUMBLINE_CHECK(decode_metadata("m", encode_metadata(*v)).has_value(), "metadata reads back");
   if (const auto v = series::decode_next_id(bytes)) PLUMBLINE_CHECK(series::encode_next_id(*v) == bytes, "the next id reads back");
   if (const auto v = series::decode_bounds(bytes)) PLUMBLINE_CHECK(series::decode_bounds(series::encode_bounds(*v)).has_value(), "bounds read back");
@@ -152,7 +154,7 @@ Targets store_targets() {
       {"record", record, [] { return std::vector<std::string>{encode_record(some_record())}; }},
       {"record_v1", record_v1, record_v1_seeds},
       {"store_values", values, [] {
-         return std::vector<std::string>{encode_positions({7, 3}), encode_metadata({"m", "gauge", "h", "1"}),
+         return std::vector<std::string>{kv::encode_close_mark({{"CURRENT", {16, 7}}}), encode_positions({7, 3}), encode_metadata({"m", "gauge", "h", "1"}),
                                          series::encode_next_id(9), series::encode_bounds({1, 2}), series::segment_value(19675)};
        }},
   };

@@ -4,6 +4,7 @@
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/text.hpp"
+#include "storage/kv/close_mark.hpp"
 #include "storage/model/wire_labels.hpp"
 #include "storage/series/legacy_chunk.hpp"
 #include "storage/series/series_keys.hpp"
@@ -147,4 +148,18 @@ TEST_CASE("the keys of the document are what the code writes") {
   CHECK(hex(storage::series::series_key(200, 300)) == example("keys.md", 0));
   CHECK(hex(storage::series::segment_key("20231114-000000000000000c.sst")) == example("keys.md", 1));
   CHECK(hex(storage::format_key()) == example("keys.md", 2));
+}
+
+TEST_CASE("the mark of a close in the document is what the code writes and reads") {
+  const std::string current = "MANIFEST-000005\n";
+  const storage::kv::CloseMark mark{{"CURRENT", {current.size(), crc32c(current)}}};
+  const std::string bytes = storage::kv::encode_close_mark(mark);
+  CHECK(hex(bytes) == example("close_mark.md", 0));
+  CHECK(storage::kv::decode_close_mark(bytes) == mark);
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    CHECK_FALSE(storage::kv::decode_close_mark(damaged));
+    CHECK_FALSE(storage::kv::decode_close_mark(bytes.substr(0, at)));
+  }
 }

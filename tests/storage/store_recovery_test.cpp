@@ -342,6 +342,29 @@ TEST_CASE("a list of segments that lost its end costs no file: the journal does 
   CHECK(segments() == before);
 }
 
+TEST_CASE("a manifest or a log that lost its end after a close is named") {
+  StoreFixture f;
+  storage::kv::FaultDisk disk;
+  f.use(disk);
+  f.open();
+  fill(f, 5);
+  f.store.reset();
+  for (const std::string& path : disk.files()) {
+    if (path.find("/MANIFEST-") == std::string::npos) continue;
+    const auto damaged = disk.copy(1);
+    const std::string whole = disk.contents(path);
+    damaged->put(path, whole.substr(0, whole.size() - 30));
+    f.use(*damaged);
+    const auto opened = f.try_open();
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == Code::corrupt);
+    CHECK(opened.error().message.find(path) != std::string::npos);
+  }
+  f.use(disk);
+  f.open();
+  CHECK(read_all(*f.store, metric).size() == 5);
+}
+
 TEST_CASE("whatever operation fails once, nothing acknowledged is lost") {
   const auto seed = std::random_device{}();
   INFO("seed " << seed);

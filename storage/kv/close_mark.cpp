@@ -1,0 +1,101 @@
+#include "storage/kv/close_mark.hpp"
+
+#include <rocksdb/file_system.h>
+
+#include "daemon/base/bytes.hpp"
+#include "storage/kv/files.hpp"
+
+namespace plumbline::storage::kv {
+
+namespace {
+
+constexpr std::string_view mark = "CLOSED";
+constexpr std::uint8_t version = 1;
+
+bool counts(std::string_view name) {
+  return name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST-") || name == "CURRENT";
+}
+
+Result<CloseMark> look(const std::string& directory, rocksdb::FileSystem& file_system, const Files& files) {
+  PLUMBLINE_TRY(const auto names, files.list());
+  CloseMark out;
+  for (const std::string& name : names) {
+    if (!counts(name)) continue;
+    MarkedFile& seen = out[name];
+    if (name.ends_with(".sst")) {
+      const rocksdb::IOStatus status = file_system.GetFileSize(directory + "/" + name, {}, &seen.bytes, nullptr);
+      if (!status.ok()) return fail(Code::io, directory + "/" + name + ": " + status.ToString());
+      continue;
+    }
+    PLUMBLINE_TRY(const std::string content, files.read(name));
+    seen = {content.size(), crc32c(content)};
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string encode_close_mark(const CloseMark& all) {
+  ByteWriter out;
+  out.u8(version);
+  out.varint(all.size());
+  for (const auto& [name, seen] : all) {
+    out.sized(name);
+    out.varint(seen.bytes);
+    out.le32(seen.checksum);
+  }
+  out.le32(crc32c(out.str()));
+  return out.take();
+}
+
+std::optional<CloseMark> decode_close_mark(std::string_view bytes) {
+  if (bytes.size() < 4) return std::nullopt;
+  ByteReader in(bytes);
+  CloseMark out;
+  if (in.u8() != version) return std::nullopt;
+  for (std::uint64_t left = in.varint(); left > 0 && in.ok(); --left) {
+    std::string name(in.sized());
+    MarkedFile& seen = out[std::move(name)];
+    seen.bytes = in.varint();
+    seen.checksum = in.le32();
+  }
+  const std::uint32_t checksum = in.le32();
+  if (!in.ok() || !in.done() || checksum != crc32c(bytes.substr(0, bytes.size() - 4))) return std::nullopt;
+  return out;
+}
+
+Status write_close_mark(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
+  PLUMBLINE_TRY(const auto files, Files::open(directory, file_system));
+  PLUMBLINE_TRY(const auto all, look(directory, *file_system, *files));
+  return files->replace(std::string(mark), encode_close_mark(all));
+}
+
+Status check_close_mark(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system, Log& log) {
+  const std::string path = directory + "/" + std::string(mark);
+  const rocksdb::IOStatus there = file_system->FileExists(path, {}, nullptr);
+  if (there.IsNotFound() || there.IsPathNotFound()) return {};
+  PLUMBLINE_TRY(const auto files, Files::open(directory, file_system));
+  PLUMBLINE_TRY(const std::string bytes, files->read(std::string(mark)));
+  if (const auto then = decode_close_mark(bytes)) {
+    PLUMBLINE_TRY(const auto now, look(directory, *file_system, *files));
+    for (const auto& [name, seen] : *then) {
+      const auto found = now.find(name);
+      if (found == now.end() || found->second != seen)
+        return fail(Code::corrupt, directory + "/" + name + " is not what it was when the directory was closed (" +
+                                       (found == now.end() ? std::string("it is missing")
+                                                           : std::to_string(found->second.bytes) + " bytes now, " +
+                                                                 std::to_string(seen.bytes) + " then") +
+                                       "); nothing was dropped: restore the file from a backup or move the directory away");
+    }
+  } else {
+    log.error("the mark of the last close is damaged: whether the files are as they were is not known", {{"file", path}});
+  }
+  PLUMBLINE_CHECK_OK(files->remove(std::string(mark)));
+  std::unique_ptr<rocksdb::FSDirectory> handle;
+  rocksdb::IOStatus status = file_system->NewDirectory(directory, {}, &handle, nullptr);
+  if (status.ok()) status = handle->Fsync({}, nullptr);
+  if (!status.ok()) return fail(Code::io, path + ": " + status.ToString());
+  return {};
+}
+
+}  // namespace plumbline::storage::kv
