@@ -8,8 +8,8 @@
 
 namespace plumbline::ingest {
 
-// Walks an inflated WriteRequest. A bad series is refused with its reason and its place in the request; native histograms
-// and exemplars are refused as unsupported_histogram and unsupported_exemplar.
+// Walks an inflated WriteRequest. A bad series is refused with its reason and its place in the request, a malformed
+// native histogram alone (bad_histogram).
 // Fails: invalid_input when the bytes are not a WriteRequest (nothing of it is trusted then).
 Result<Decoded> decode_remote_write(std::string_view message);
 
