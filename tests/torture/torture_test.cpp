@@ -129,7 +129,17 @@ TEST_CASE("the process ends at every kill point", "[kill]") {
         t.seal();
         ensure_open(t);
       } else {
-        live(t, [] {});
+        // What comes after the end that is looked for was lived by the others.
+        struct Over {};
+        try {
+          live(t, [&] {
+            if (t.disk().ended() > 0) throw Over();
+          });
+        } catch (const Over&) {
+          must(t.check(false));
+          kills += t.disk().ended();
+          return killer.passes();
+        }
         // Crashes that leave something to recover: a file that no commit names, a journal that is trimmed and still there.
         for (const char* crash : {"seal.commit.before", "journal.trim.before"}) {
           t.write();
