@@ -153,7 +153,7 @@ Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit&
 
   // Something does not verify. At the very end it is what a crash tore; behind what was durable, what a power cut took.
   if (next) {
-    if (at < next->previous_synced)
+    if (at < next->previous_synced || next->version > 1)
       return fail(Code::corrupt, fmt::format("{}: record {} is damaged at offset {}; nothing was dropped", path, last_ + 1, at));
     log_.error("a power cut took records that a failing disk had not made durable",
                {{"file", path}, {"offset", at}, {"first", last_ + 1}, {"last", next->first_sequence - 1}});

@@ -222,6 +222,15 @@ TEST_CASE("a file that continues a missing one says which") {
   }
 }
 
+TEST_CASE("a header that counts less of the file before than its own header is refused") {
+  Fixture f;
+  REQUIRE(f.open());
+  REQUIRE(f.append(record(1)));
+  f.journal.reset();
+  write_file(f.options.directory + "/0000000000000002.journal", encode_header({2, 7, 1}));
+  CHECK(f.open().error().code == Code::corrupt);
+}
+
 TEST_CASE("files of version 1 are read and continued") {
   Fixture f;
   REQUIRE(f.open());
