@@ -122,9 +122,10 @@ asio::awaitable<bool> Session::send(std::string bytes) {
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     const auto rest = asio::buffer(bytes.data() + sent, bytes.size() - sent);
-    // Most answers fit into the socket's buffer at once.
-    boost::system::error_code error;
-    std::size_t n = socket_.write_some(rest, error);
+    // Most answers fit into the socket's buffer at once. Of a long one whose reader is fast the others get their turn.
+    boost::system::error_code error = asio::error::would_block;
+    std::size_t n = 0;
+    if (sent < unwaited_bytes_max) n = socket_.write_some(rest, error);
     if (error == asio::error::would_block) std::tie(error, n) = co_await socket_.async_write_some(rest, as_result);
     if (error || timed_out_) {
       if (timed_out_) core_.count_refusal("write_timeout");

@@ -314,7 +314,6 @@ Status Journal::sync_up_to(std::uint64_t sequence) {
 Status Journal::sync() { return sync_up_to(last_sequence()); }
 
 Status Journal::trim(std::uint64_t up_to) {
-  std::vector<File> gone;
   {
     Lock sync_lock(sync_mutex_);
     Lock lock(mutex_);
@@ -325,14 +324,15 @@ Status Journal::trim(std::uint64_t up_to) {
       paused_ = false;  // the disk took a file
     }
     while (list_.size() > 1 && list_[1].first <= up_to + 1) {
-      gone.push_back(list_.front());
+      leaving_.push_back(list_.front());
       list_.erase(list_.begin());
     }
   }
   kv::kill_point("journal.trim.before");
-  for (const File& file : gone) {
-    PLUMBLINE_CHECK_OK(files_->remove(file.name));
-    bytes_.fetch_sub(file.bytes, std::memory_order_relaxed);
+  while (!leaving_.empty()) {
+    PLUMBLINE_CHECK_OK(files_->remove(leaving_.front().name));
+    bytes_.fetch_sub(leaving_.front().bytes, std::memory_order_relaxed);
+    leaving_.erase(leaving_.begin());
     kv::kill_point("journal.trim.between");
   }
   return {};

@@ -116,6 +116,7 @@ class Journal {
   std::uint64_t lost_ PLUMBLINE_GUARDED_BY(sync_mutex_) = 0;     // up to here a sync failed: those who wait must be told
 
   Mutex mutex_;
+  std::vector<File> leaving_;  // trimmed and not removed yet, oldest first; trim()'s alone, which one thread at a time calls
   std::vector<File> list_ PLUMBLINE_GUARDED_BY(mutex_);  // oldest first; the last one takes appends
   std::shared_ptr<kv::AppendFile> current_ PLUMBLINE_GUARDED_BY(mutex_);  // null: the next append makes a new one
   std::uint64_t end_ PLUMBLINE_GUARDED_BY(mutex_) = 0;     // of the last file: as far as it counts

@@ -2,7 +2,10 @@
 
 #include <rocksdb/file_system.h>
 
+#include <algorithm>
+
 #include "daemon/base/bytes.hpp"
+#include "daemon/base/text.hpp"
 #include "storage/kv/files.hpp"
 
 namespace plumbline::storage::kv {
@@ -31,6 +34,25 @@ Result<CloseMark> look(const std::string& directory, rocksdb::FileSystem& file_s
     seen = {content.size(), crc32c(content)};
   }
   return out;
+}
+
+// Of "MANIFEST-000005"; 0 for anything else.
+std::uint64_t manifest_number(std::string_view name) {
+  constexpr std::string_view prefix = "MANIFEST-";
+  if (!name.starts_with(prefix)) return 0;
+  const auto number = parse_int(name.substr(prefix.size()));
+  return number && *number > 0 ? static_cast<std::uint64_t>(*number) : 0;
+}
+
+// Each opening begins a manifest with a higher number, which neither a crash nor damage does: then somebody who knows nothing of
+// the mark (an older Plumbline, a tool) has had the directory since, and the mark speaks of files that are rightly gone.
+Result<bool> opened_since(const CloseMark& then, const CloseMark& now, const Files& files) {
+  if (!now.contains("CURRENT")) return false;
+  PLUMBLINE_TRY(const std::string current, files.read("CURRENT"));
+  const std::string name(trim(current));
+  std::uint64_t last = 0;
+  for (const auto& [file, seen] : then) last = std::max(last, manifest_number(file));
+  return now.contains(name) && manifest_number(name) > last;
 }
 
 }  // namespace
@@ -78,7 +100,9 @@ Status check_close_mark(const std::string& directory, const std::shared_ptr<rock
   PLUMBLINE_TRY(const std::string bytes, files->read(std::string(mark)));
   if (const auto then = decode_close_mark(bytes)) {
     PLUMBLINE_TRY(const auto now, look(directory, *file_system, *files));
-    for (const auto& [name, seen] : *then) {
+    PLUMBLINE_TRY(const bool stale, opened_since(*then, now, *files));
+    if (stale) log.warn("the database was opened since it was closed by a program that leaves no mark; the mark is dropped", {{"file", path}});
+    for (const auto& [name, seen] : stale ? CloseMark() : *then) {
       const auto found = now.find(name);
       if (found == now.end() || found->second != seen)
         return fail(Code::corrupt, directory + "/" + name + " is not what it was when the directory was closed (" +

@@ -172,7 +172,12 @@ void HeadPage::put_block(Slot& s, const std::uint8_t* bytes, std::size_t size) {
 
 void HeadPage::late(std::uint32_t slot, Sample sample) {
   Slot& s = slots_[slot];
-  if (s.has_histograms) histograms_->at(slot).remove(sample.t);
+  if (s.has_histograms) {
+    HistogramBuffer& histograms = histograms_->at(slot);
+    const std::size_t before = histograms.memory_bytes();
+    histograms.remove(sample.t);
+    side_bytes_ += histograms.memory_bytes() - before;
+  }
   if (sample.t == s.last_t && !s.has_side && !s.has_histograms && s.count > 0) {
     // A sender repeats its last sample when it retries; a rewrite of it is a store.
     values(s.tail)[s.count - 1 - ends[s.pieces - 1u]] = sample.v;

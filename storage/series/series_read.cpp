@@ -45,8 +45,14 @@ Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit
   std::uint64_t samples_read = 0;
   std::uint64_t series_read = 0;
   std::vector<Gather> gathers(std::min(step, wanted.size()));
+  const auto too_many_samples = [&] {
+    return fail(Code::over_limit, "the query reads more than " + std::to_string(query.samples_max) +
+                                      " samples (samples_max): narrow its selector or its range");
+  };
   for (std::size_t from = 0; from < wanted.size(); from += step) {
     const auto batch = std::span(wanted).subspan(from, std::min(step, wanted.size() - from));
+    // A batch is sized for floats; histograms are counted while they are gathered, because one may be worth thousands of them.
+    std::uint64_t gathered = 0;
     for (const auto& segment : segments) {
       const auto gather_chunk = [&](const SegmentChunk& chunk) -> Status {
         const SeriesRef ref{chunk.info().vshard, chunk.info().id};
@@ -59,6 +65,8 @@ Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit
       PLUMBLINE_CHECK_OK(segment->read(batch, query.range, gather_chunk));
       const auto gather_histograms = [&](SeriesRef ref, std::vector<HistogramSample>&& samples) -> Status {
         Gather& gather = gathers[static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin())];
+        for (const HistogramSample& s : samples) gathered += model::samples_worth(s.h);
+        if (samples_read + gathered > query.samples_max) return too_many_samples();
         std::ranges::move(samples, std::back_inserter(gather.histogram_buffer()));
         gather.commit(segment->seal());
         return {};
@@ -76,9 +84,7 @@ Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit
                                           " series (series_max): narrow its selector");
       samples_read += gather.samples().size();
       for (const HistogramSample& s : gather.histograms()) samples_read += model::samples_worth(s.h);
-      if (samples_read > query.samples_max)
-        return fail(Code::over_limit, "the query reads more than " + std::to_string(query.samples_max) +
-                                          " samples (samples_max): narrow its selector or its range");
+      if (samples_read > query.samples_max) return too_many_samples();
       if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms()})) return {};
       gather.clear();
     }

@@ -389,3 +389,26 @@ TEST_CASE("whatever operation fails once, nothing acknowledged is lost") {
     for (const Sample& s : acknowledged) REQUIRE(std::find(found.begin(), found.end(), s) != found.end());
   }
 }
+
+TEST_CASE_METHOD(StoreFixture, "a mark of a close that another program has opened the database behind is dropped") {
+  const Labels labels = Labels::of({{"__name__", "a"}});
+  open();
+  REQUIRE(store->write(one_series(labels, {{clock.now_ms(), 1}})));
+  REQUIRE(store->close());
+  const auto mark = [&] {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(options.path))
+      if (entry.path().filename() == "CLOSED") return entry.path();
+    return std::filesystem::path();
+  };
+  const std::filesystem::path path = mark();
+  REQUIRE(!path.empty());
+  const std::filesystem::path kept = directory.path("mark");
+  std::filesystem::copy_file(path, kept);
+  // What the other program does is what we do, but that it leaves the old mark where it is.
+  reopen();
+  REQUIRE(store->close());
+  store.reset();
+  std::filesystem::copy_file(kept, path, std::filesystem::copy_options::overwrite_existing);
+  open();
+  CHECK(read_all(*store, labels).size() == 1);
+}
