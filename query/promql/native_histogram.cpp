@@ -217,10 +217,12 @@ bool same_value(const NativeHistogram& a, const NativeHistogram& b) {
 std::vector<BoundedBucket> all_buckets(const NativeHistogram& h) {
   std::vector<BoundedBucket> out;
   out.reserve(h.negative.size() + h.positive.size() + 1);
+  // What reaches into the zero bucket begins where that ends, as upstream tells it.
+  const double zero = h.is_custom() ? -infinity : h.zero_threshold;
   for (auto b = h.negative.rbegin(); b != h.negative.rend(); ++b)
-    out.push_back({1, -upper_of(h, b->index), -lower_of(h, b->index), b->count});
+    out.push_back({1, -upper_of(h, b->index), -std::max(lower_of(h, b->index), zero), b->count});
   if (h.zero_count > 0) out.push_back({3, -h.zero_threshold, h.zero_threshold, h.zero_count});
-  for (const Bucket& b : h.positive) out.push_back({0, lower_of(h, b.index), upper_of(h, b.index), b.count});
+  for (const Bucket& b : h.positive) out.push_back({0, std::max(lower_of(h, b.index), zero), upper_of(h, b.index), b.count});
   return out;
 }
 
