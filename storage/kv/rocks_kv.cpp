@@ -331,6 +331,10 @@ class RocksKv final : public Kv {
                                  "; nothing was dropped: restore the file from a backup or move the directory away"};
     }
     if (status.IsNoSpace()) return {Code::unavailable, path + ": the data disk is full: " + text};
+    const bool of_data = text.find(".sst") != std::string::npos || text.find(".log") != std::string::npos;
+    if ((status.IsNotFound() || status.IsPathNotFound()) && !of_data)
+      return {Code::corrupt, path + "/CURRENT names a manifest that is not there (" + text +
+                                 "); nothing was dropped: restore the file from a backup or move the directory away"};
     return {Code::io, path + ": " + text};
   }
 

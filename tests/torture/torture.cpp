@@ -41,8 +41,9 @@ std::uint64_t how_often(std::uint64_t few, std::uint64_t many) {
   return text != nullptr && std::string_view(text) == "1" ? many : few;
 }
 std::uint64_t seed_of_test() {
-  const char* text = std::getenv("PLUMBLINE_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : std::random_device{}();
+  if (const char* text = std::getenv("PLUMBLINE_SEED")) return std::strtoull(text, nullptr, 10);
+  // The short form is the same every time, so that a change is judged by what it changed; the long one draws.
+  return how_often(0, 1) == 0 ? 11 : std::random_device{}();
 }
 
 struct Torture::Found {

@@ -244,8 +244,9 @@ TEST_CASE("damage to any file is named, or changes nothing", "[damage]") {
     }
     std::vector<std::string> errors;
     const std::string wrong = t.check_damaged(&errors);
+    // An older list of segments may name one that a merge has removed since: the read says which, and is refused.
     for (const std::string& error : errors)
-      if (!names(error, path)) FAIL("a read failed without the file's name: " << error);
+      if (!end_of_a_log && !names(error, path)) FAIL("a read failed without the file's name: " << error);
     if (names(t.log_text(), path)) {
       if (!wrong.empty() && closed) FAIL(wrong);
       ++outcomes[wrong.empty() ? "named in the log, all answers right" : "named in the log, the end of the journal lost"];
