@@ -6,6 +6,7 @@
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/text.hpp"
+#include "storage/kv/durable_directory.hpp"
 #include "storage/kv/files.hpp"
 
 namespace plumbline::storage::kv {
@@ -115,9 +116,7 @@ Status check_close_mark(const std::string& directory, const std::shared_ptr<rock
     log.error("the mark of the last close is damaged: whether the files are as they were is not known", {{"file", path}});
   }
   PLUMBLINE_CHECK_OK(files->remove(std::string(mark)));
-  std::unique_ptr<rocksdb::FSDirectory> handle;
-  rocksdb::IOStatus status = file_system->NewDirectory(directory, {}, &handle, nullptr);
-  if (status.ok()) status = handle->Fsync({}, nullptr);
+  const rocksdb::IOStatus status = sync_directory(*file_system, directory);
   if (!status.ok()) return fail(Code::io, path + ": " + status.ToString());
   return {};
 }

@@ -7,6 +7,8 @@
 
 namespace plumbline::storage::kv {
 
+// Makes the names in `directory` durable.
+rocksdb::IOStatus sync_directory(rocksdb::FileSystem& file_system, const std::string& directory);
 // Makes `path` if it is not there, and its name in the parent durable. The parent must be there.
 rocksdb::IOStatus make_durable_directory(rocksdb::FileSystem& file_system, const std::string& path);
 

@@ -65,7 +65,7 @@ class RocksFiles final : public Files {
     IOStatus status = file_system_.NewWritableFile(path(name), FileOptions(), &file, nullptr);
     if (!status.ok()) return refused(status, path(name));
     kill_point("files.create.named");
-    if (status = sync_directory(); !status.ok()) return refused(status, directory_);
+    if (status = sync_directory(file_system_, directory_); !status.ok()) return refused(status, directory_);
     return std::make_unique<RocksAppendFile>(std::move(file), path(name));
   }
   Status sync(const std::string& name) override {
@@ -86,7 +86,7 @@ class RocksFiles final : public Files {
     kill_point("files.replace.written");
     if (status.ok()) status = file_system_.RenameFile(fresh, path(name), IOOptions(), nullptr);
     kill_point("files.replace.renamed");
-    if (status.ok()) status = sync_directory();
+    if (status.ok()) status = sync_directory(file_system_, directory_);
     if (!status.ok()) return refused(status, path(name));
     return {};
   }
@@ -131,12 +131,6 @@ class RocksFiles final : public Files {
 
  private:
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
-  IOStatus sync_directory() {
-    std::unique_ptr<rocksdb::FSDirectory> directory;
-    IOStatus status = file_system_.NewDirectory(directory_, IOOptions(), &directory, nullptr);
-    if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
-    return status;
-  }
   const std::string directory_;
   mutable SpaceProbe file_system_;  // RocksDB's calls are not const
 };

@@ -39,12 +39,7 @@ struct TableFiles::Shared {
   rocksdb::Options options;
 
   std::string path(const std::string& name) const { return directory + "/" + name; }
-  rocksdb::Status sync_directory() const {
-    std::unique_ptr<rocksdb::FSDirectory> handle;
-    rocksdb::Status status = file_system->NewDirectory(directory, {}, &handle, nullptr);
-    if (status.ok()) status = handle->Fsync({}, nullptr);
-    return status;
-  }
+  rocksdb::Status sync_names() const { return sync_directory(*file_system, directory); }
 };
 
 Result<std::unique_ptr<TableFiles>> TableFiles::open(TableOptions options) {
@@ -128,7 +123,7 @@ Result<std::uint64_t> TableWriter::finish() {
   rocksdb::Status status = impl_->writer->Finish(&info);  // syncs the file
   PLUMBLINE_CHECK(!status.IsInvalidArgument(), "a table has at least one key");
   kill_point("table.finish.synced");
-  if (status.ok()) status = impl_->shared->sync_directory();
+  if (status.ok()) status = impl_->shared->sync_names();
   if (!status.ok()) return fail(write_error(status, impl_->path));
   impl_->finished = true;
   return info.file_size;
