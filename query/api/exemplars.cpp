@@ -114,10 +114,7 @@ Result<http::Response> query_exemplars(const storage::Reader& reader, const http
 }  // namespace
 
 http::Routes exemplar_routes(const storage::Reader& reader) {
-  const auto handle = [&reader](const http::Request& r) {
-    Result<http::Response> response = query_exemplars(reader, r);
-    return response ? std::move(*response) : prometheus_error(response.error());
-  };
+  const auto handle = [&reader](const http::Request& r) { return prometheus_answer(query_exemplars(reader, r)); };
   return {{"GET", "/api/v1/query_exemplars", handle}, {"POST", "/api/v1/query_exemplars", handle}};
 }
 

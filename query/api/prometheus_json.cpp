@@ -124,4 +124,8 @@ http::Response prometheus_error(const Error& error) {
   return http::Response::json(std::move(body), status);
 }
 
+http::Response prometheus_answer(Result<http::Response> response) {
+  return response ? std::move(*response) : prometheus_error(response.error());
+}
+
 }  // namespace plumbline::query

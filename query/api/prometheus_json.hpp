@@ -23,5 +23,7 @@ http::Response prometheus_success(std::string_view data, const std::vector<std::
                                   const std::vector<std::string>& infos = {});
 // Evaluation errors are 422 "execution", timeouts 503 "timeout", bad requests 400 "bad_data".
 http::Response prometheus_error(const Error& error);
+// What a route made, or its error.
+http::Response prometheus_answer(Result<http::Response> response);
 
 }  // namespace plumbline::query

@@ -211,10 +211,7 @@ struct Api {
 using Method = Result<Response> (Api::*)(const Request&) const;
 
 http::Handler handler(const Api& api, Method method) {
-  return [api, method](const Request& request) {
-    Result<Response> response = (api.*method)(request);
-    return response ? std::move(*response) : prometheus_error(response.error());
-  };
+  return [api, method](const Request& request) { return prometheus_answer((api.*method)(request)); };
 }
 
 }  // namespace

@@ -40,10 +40,7 @@ Result<http::Response> tsdb_status(const storage::Store& store, const http::Requ
 }  // namespace
 
 http::Routes tsdb_status_routes(const storage::Store& store) {
-  const auto handle = [&store](const http::Request& r) {
-    Result<http::Response> response = tsdb_status(store, r);
-    return response ? std::move(*response) : prometheus_error(response.error());
-  };
+  const auto handle = [&store](const http::Request& r) { return prometheus_answer(tsdb_status(store, r)); };
   return {{"GET", "/api/v1/status/tsdb", handle}};
 }
 
