@@ -16,12 +16,10 @@ import random
 import struct
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-from wire import field, snappy_literals, varint
+from prometheus_api import ask, remote_write
+from wire import field, varint
 
 STALE = b"\x02\x00\x00\x00\x00\x00\xf0\x7f"
 
@@ -75,21 +73,7 @@ def push(url, series):
         message = b"".join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(labels.items()))
         message += b"".join(field(4, encode_histogram(t, h)) for t, h in samples)
         body += field(1, message)
-    request = urllib.request.Request(url + "/api/v1/write", data=snappy_literals(body), method="POST", headers={
-        "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
-        "X-Prometheus-Remote-Write-Version": "0.1.0"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        if answer.status not in (200, 204):
-            raise SystemExit(f"{url}: remote write answered {answer.status}")
-
-
-def ask(url, path, parameters):
-    data = urllib.parse.urlencode(parameters).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url + path, data=data), timeout=60) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        return json.load(error)
+    remote_write(url, body)
 
 
 def make_data(rng, start_ms, steps):

@@ -18,12 +18,10 @@ import re
 import struct
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-from wire import field, snappy_literals, varint
+from prometheus_api import ask, remote_write
+from wire import field, varint
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 
@@ -37,22 +35,7 @@ def encode_series(labels, samples):
 
 
 def push(url, series):
-    body = snappy_literals(b"".join(encode_series(l, s) for l, s in series))
-    request = urllib.request.Request(url + "/api/v1/write", data=body, method="POST", headers={
-        "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
-        "X-Prometheus-Remote-Write-Version": "0.1.0"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        if answer.status not in (200, 204):
-            raise SystemExit(f"{url}: remote write answered {answer.status}")
-
-
-def ask(url, path, parameters):
-    data = urllib.parse.urlencode(parameters).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url + path, data=data), timeout=60) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        return json.load(error)
+    remote_write(url, b"".join(encode_series(l, s) for l, s in series))
 
 
 def make_data(rng, start_ms, steps):

@@ -2,6 +2,7 @@
 #include "segment_fixture.hpp"
 #include "daemon/base/text.hpp"
 #include "storage/series/segment_directory.hpp"
+#include "tests/support/histograms.hpp"
 
 using namespace plumbline;
 using namespace plumbline::test;
@@ -52,14 +53,7 @@ TEST_CASE("the segment of the document is what the code writes and reads") {
 
 TEST_CASE("the histograms of the document are what the code writes and reads") {
   SegmentFixture f;
-  model::Histogram h;
-  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
-  h.positive = {1, 2, 3};
-  h.negative = {4};
-  h.zero_count = 5;
-  h.count = 15;
-  h.sum = 1.25;
-  const std::vector<model::HistogramSample> samples{{1'700'000'015'000, h}};
+  const std::vector<model::HistogramSample> samples{{1'700'000'015'000, document_histogram()}};
   auto writer = must(SegmentWriter::create(*f.files, 19675, 12));
   must(writer->add_histograms({3, 300}, samples));
   const SegmentInfo info = must(writer->finish());

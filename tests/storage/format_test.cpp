@@ -11,6 +11,7 @@
 #include "storage/store_keys.hpp"
 #include "storage/store_record.hpp"
 #include "store_fixture.hpp"
+#include "tests/support/histograms.hpp"
 
 using namespace plumbline;
 using test::Sample;
@@ -53,13 +54,7 @@ storage::Record record() {
   out.runs = {{7, 0, 2}, {8, 2, 1}};
   out.samples = {{1'700'000'000'000, 1.5}, {1'700'000'015'000, -0.0}, {1'700'000'015'000, model::stale_nan}};
   out.histogram_runs = {{9, 0, 2}};
-  model::Histogram h;
-  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
-  h.positive = {1, 2, 3};
-  h.negative = {4};
-  h.zero_count = 5;
-  h.count = 15;
-  h.sum = 1.25;
+  const model::Histogram h = test::document_histogram();
   model::Histogram later = h;
   later.reset = model::ResetHint::no_reset;
   later.positive[2] = 300;

@@ -11,6 +11,18 @@
 
 namespace plumbline::test {
 
+// The one that the documents of storage/format work out.
+inline model::Histogram document_histogram() {
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
+  h.positive = {1, 2, 3};
+  h.negative = {4};
+  h.zero_count = 5;
+  h.count = 15;
+  h.sum = 1.25;
+  return h;
+}
+
 // A series as an instrumented process makes it: counters that grow, layouts that widen, now and then a reset or stale marker.
 class HistogramMaker {
  public:
