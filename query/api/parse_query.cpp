@@ -120,6 +120,7 @@ class TreeWriter {
       w_.begin_object().field("name", m.name()).field("type", name_of(m.op())).field("value", m.value()).end_object();
     w_.end_array();
     modifiers(s.modifiers);
+    w_.field("anchored", s.extended == Extended::anchored).field("smoothed", s.extended == Extended::smoothed);
   }
   void call(const Call& c) {
     const Function& f = *c.function;

@@ -69,11 +69,14 @@ struct String : Expr {
   String() : Expr(Kind::string) {}
   std::string value;
 };
+// Whose samples beside the window count, too: `anchored` the last one before it, `smoothed` those around both edges.
+enum class Extended : std::uint8_t { none, anchored, smoothed };
 struct Selector : Expr {
   Selector() : Expr(Kind::selector) {}
   std::string name;  // when it stands outside the braces
   model::Matchers matchers;
   Modifiers modifiers;
+  Extended extended = Extended::none;
 };
 struct MatrixSelector : Expr {
   MatrixSelector() : Expr(Kind::matrix) {}

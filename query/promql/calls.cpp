@@ -180,6 +180,9 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
       if (!(scalars[1][i] > 0 && scalars[1][i] < 1))
         return execution_error(fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", scalars[1][i]));
     }
+  if (range->kind == Kind::matrix)
+    if (const auto& m = static_cast<const MatrixSelector&>(*range); m.selector->extended != Extended::none)
+      return extended_call(c, m, grid, sink);
   const Timing& timing = timings_.at(range);
   if (const MatrixSelector* m = summary_argument(c);
       m != nullptr && !sources_[timing.source].loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start)) {
@@ -234,9 +237,7 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
     }
     if (!any) return {};
     if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
-    if (const std::string_view name = series.labels.metric(); counter && !name.empty() && !ends_like_counter(name))
-      inform(*c.arguments[0], fmt::format("metric might not be a counter, name does not end in "
-                                          "_total/_sum/_count/_bucket: {}", quote(name)));
+    if (counter) inform_counter(c, series.labels);
     PLUMBLINE_CHECK_OK(charge(grid.count));
     return sink(std::move(column));
   });

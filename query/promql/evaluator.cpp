@@ -7,6 +7,7 @@
 
 #include "query/promql/binary_operators.hpp"
 #include "query/promql/numbers.hpp"
+#include "query/promql/range_functions.hpp"
 
 namespace plumbline::query::promql {
 
@@ -63,6 +64,13 @@ void Evaluator::warn(const Expr& at, std::string_view message) {
 }
 void Evaluator::inform(const Expr& at, std::string_view message) {
   infos_.insert(fmt::format("PromQL info: {} ({})", message, place(context_.text, at.pos.begin)));
+}
+
+void Evaluator::inform_counter(const Call& c, const Labels& labels) {
+  const std::string_view name = labels.metric();
+  if (!name.empty() && !ends_like_counter(name))
+    inform(*c.arguments[0], fmt::format("metric might not be a counter, name does not end in "
+                                        "_total/_sum/_count/_bucket: {}", quote(name)));
 }
 
 Result<Columns> Evaluator::merged(Columns columns) {
@@ -165,6 +173,7 @@ Result<Scalars> Evaluator::scalar(const Expr& e, const Grid& grid) {
 // ----------------------------------------------------------------------------------------------------------- selectors
 
 Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink) {
+  if (s.extended == Extended::smoothed && !timestamps) return smoothed_selector(s, grid, sink);
   const Timing& timing = timings_.at(&s);
   const std::int64_t lookback = context_.options.lookback.count();
   std::size_t done = 0;
@@ -256,12 +265,18 @@ Result<Answer> Evaluator::answer_range(const Expr& e) {
   Matrix out;
   const Timing& timing = timings_.at(&unwrap(e));
   const std::int64_t end = timing.reference(context_.grid.start);
+  const auto* selector = unwrap(e).kind == Kind::matrix ? static_cast<const MatrixSelector*>(&unwrap(e)) : nullptr;
+  const bool extended = selector != nullptr && selector->selector->extended != Extended::none;
   PLUMBLINE_CHECK_OK(each_range(unwrap(e), context_.grid, [&](const RangeSeries& series) -> Status {
     MatrixSeries m{series.labels, {}, {}};
-    for (const Sample& s : series.samples)
-      if (s.t > end - timing.range && s.t <= end) m.samples.push_back(s);
-    for (const HistogramPoint& p : series.histograms)
-      if (p.t > end - timing.range && p.t <= end) m.histograms.push_back({p.t, to_model(*p.h)});
+    if (extended) {
+      if (Status done = extended_samples(*selector, series, end, m); !done) return done;
+    } else {
+      for (const Sample& s : series.samples)
+        if (s.t > end - timing.range && s.t <= end) m.samples.push_back(s);
+      for (const HistogramPoint& p : series.histograms)
+        if (p.t > end - timing.range && p.t <= end) m.histograms.push_back({p.t, to_model(*p.h)});
+    }
     if (!m.samples.empty() || !m.histograms.empty()) out.push_back(std::move(m));
     return {};
   }));

@@ -89,6 +89,16 @@ class Evaluator {
   Status range_call(const Call& c, const Grid& grid, const Sink& sink);
   Result<Columns> absent(const Call& c, const Grid& grid);
 
+  // extended_ranges.cpp
+  struct ExtendedWindow;
+  Status extended_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink);
+  HistogramPtr extended_rate(const Call& c, const ExtendedWindow& window, std::string_view metric);
+  Status smoothed_selector(const Selector& s, const Grid& grid, const Sink& sink);
+  Status extended_samples(const MatrixSelector& m, const RangeSeries& series, std::int64_t end, MatrixSeries& out) const;
+  ExtendedWindow extended_window(const MatrixSelector& m, std::int64_t end) const;
+  std::shared_ptr<NativeHistogram> interpolated(const HistogramPoint& before, const HistogramPoint& after, std::int64_t t, bool counter,
+                                                const Expr& at, std::string_view metric);
+
   // range_histograms.cpp
   struct HistogramWindow;
   Status mixed_range(const Call& c, const Grid& grid, const RangeSeries& series, const std::vector<Scalars>& scalars, Column& out);
@@ -97,6 +107,9 @@ class Evaluator {
   std::shared_ptr<NativeHistogram> rate_of(const Call& c, std::span<const HistogramPoint> points, bool counter, std::string_view metric);
   bool add_noted(NativeHistogram& to, const NativeHistogram& other, double sign, const Expr& at, std::string_view metric,
                  std::string_view operation);
+  void warn_schemas(const Expr& at, std::string_view metric);
+  void warn_mix(const Expr& at, std::string_view metric);
+  void warn_gauges(const Expr& at, std::string_view metric, bool counter);
   Status call(const Call& c, const Grid& grid, const Sink& sink);
   Result<Scalars> scalar_call(const Call& c, const Grid& grid);
   Result<Columns> math_call(const Call& c, const Grid& grid);
@@ -141,6 +154,7 @@ class Evaluator {
 
   void warn(const Expr& at, std::string_view message);
   void inform(const Expr& at, std::string_view message);
+  void inform_counter(const Call& c, const Labels& labels);  // when the name does not look like one of a counter
 
   Context context_;
   Steady deadline_;
@@ -152,6 +166,8 @@ class Evaluator {
 };
 
 std::unexpected<Error> execution_error(std::string message);
+// Fails: execution, when a range vector among the arguments has a modifier that the function does not take.
+Status check_extended(const Call& c);
 inline constexpr std::string_view same_labelset = "vector cannot contain metrics with the same labelset";
 // The value of a string argument.
 const std::string& string_of(const Expr& e);

@@ -179,8 +179,10 @@ Result<ExprPtr> Parser::postfix(ExprPtr inner) {
         break;
       }
       case Tok::anchored:
-      case Tok::smoothed:
-        return fail_at(inner->pos.begin, fmt::format("{} modifier is experimental and not enabled", spelling(peek().type)));
+      case Tok::smoothed: {
+        PLUMBLINE_CHECK_OK(extended_modifier(*inner));
+        break;
+      }
       default: return inner;
     }
   }

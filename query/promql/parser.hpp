@@ -70,6 +70,7 @@ class Parser {
   Result<ExprPtr> bracket(ExprPtr inner);
   Status at_modifier(Expr& inner);
   Status offset_modifier(Expr& inner);
+  Status extended_modifier(Expr& inner);
   Result<ExprPtr> aggregate();
   Result<ExprPtr> call();
   Result<std::vector<ExprPtr>> arguments();

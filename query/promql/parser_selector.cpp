@@ -118,6 +118,22 @@ Status Parser::offset_modifier(Expr& inner) {
   return {};
 }
 
+Status Parser::extended_modifier(Expr& inner) {
+  const Token word = take();
+  if (inner.kind == Kind::subquery)
+    return fail_at(inner.pos.begin, fmt::format("{} modifier is not supported for subqueries", spelling(word.type)));
+  Selector* s = inner.kind == Kind::selector ? static_cast<Selector*>(&inner)
+                : inner.kind == Kind::matrix ? static_cast<MatrixSelector&>(inner).selector.get()
+                                             : nullptr;
+  if (s == nullptr) return fail_at(inner.pos.begin, fmt::format("{} modifier not implemented", spelling(word.type)));
+  const Extended wanted = word.type == Tok::anchored ? Extended::anchored : Extended::smoothed;
+  if (s->extended != Extended::none && s->extended != wanted)
+    return fail_at(inner.pos.begin, "anchored and smoothed modifiers cannot be used together");
+  s->extended = wanted;
+  inner.pos.end = word.end();
+  return {};
+}
+
 Result<std::unique_ptr<Selector>> Parser::selector() {
   auto s = std::make_unique<Selector>();
   s->pos.begin = peek().pos;

@@ -31,9 +31,12 @@ Result<Evaluator::Timing> Evaluator::resolve(const Modifiers& m) {
 Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
   const std::int64_t step = context_.instant ? 0 : context_.grid.step;
   const std::int64_t range = context_.end - context_.grid.start;
-  const auto read = [&](const Selector& s, Timing& timing, std::int64_t back) {
+  const auto read = [&](const Selector& s, Timing& timing, std::int64_t back, bool range_vector) {
+    const std::int64_t lookback = context_.options.lookback.count();
+    if (range_vector && s.extended != Extended::none) back += lookback;
+    const std::int64_t ahead = s.extended == Extended::smoothed ? lookback : 0;
     // Left-open: a sample exactly `back` before the evaluation time is outside.
-    const model::TimeRange need{bounded(timing.reference(times.min) - back + 1), bounded(timing.reference(times.max))};
+    const model::TimeRange need{bounded(timing.reference(times.min) - back + 1), bounded(timing.reference(times.max) + ahead)};
     for (std::size_t i = 0; i < sources_.size(); ++i)
       if (sources_[i].matchers == s.matchers) {
         sources_[i].range.min = std::min(sources_[i].range.min, need.min);
@@ -50,7 +53,7 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
     case Kind::selector: {
       const auto& s = static_cast<const Selector&>(e);
       PLUMBLINE_TRY(Timing timing, resolve(s.modifiers));
-      read(s, timing, context_.options.lookback.count());
+      read(s, timing, context_.options.lookback.count(), false);
       timings_[&e] = timing;
       return {};
     }
@@ -58,7 +61,7 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
       const auto& m = static_cast<const MatrixSelector&>(e);
       PLUMBLINE_TRY(Timing timing, resolve(m.selector->modifiers));
       PLUMBLINE_TRY(timing.range, evaluate_duration(*m.range, step, range, true, context_.text));
-      read(*m.selector, timing, timing.range);
+      read(*m.selector, timing, timing.range, true);
       timings_[&e] = timing;
       return {};
     }
@@ -86,10 +89,12 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
       if (a.parameter) PLUMBLINE_CHECK_OK(prepare(*a.parameter, times));
       return prepare(*a.inner, times);
     }
-    case Kind::call:
-      for (const ExprPtr& argument : static_cast<const Call&>(e).arguments)
-        PLUMBLINE_CHECK_OK(prepare(*argument, times));
+    case Kind::call: {
+      const auto& c = static_cast<const Call&>(e);
+      PLUMBLINE_CHECK_OK(check_extended(c));
+      for (const ExprPtr& argument : c.arguments) PLUMBLINE_CHECK_OK(prepare(*argument, times));
       return {};
+    }
   }
   return {};
 }

@@ -28,16 +28,19 @@ std::string join(const std::vector<std::string>& labels) {
   return out;
 }
 
-std::string print_modifiers(const Modifiers& m) {
-  std::string out;
-  if (m.at_ms) out += fmt::format(" @ {:.3f}", static_cast<double>(*m.at_ms) / 1000);
-  else if (m.at_edge != Tok::eof) out += fmt::format(" @ {}()", spelling(m.at_edge));
-  if (m.offset) {
-    // A zero offset says nothing.
-    if (m.offset->op != DurationExpr::Op::literal || m.offset->seconds != 0)
-      out += " offset " + print(*m.offset);
-  }
-  return out;
+std::string print_at(const Modifiers& m) {
+  if (m.at_ms) return fmt::format(" @ {:.3f}", static_cast<double>(*m.at_ms) / 1000);
+  return m.at_edge == Tok::eof ? "" : fmt::format(" @ {}()", spelling(m.at_edge));
+}
+
+std::string print_offset(const Modifiers& m) {
+  // A zero offset says nothing.
+  const bool zero = !m.offset || (m.offset->op == DurationExpr::Op::literal && m.offset->seconds == 0);
+  return zero ? "" : " offset " + print(*m.offset);
+}
+
+std::string_view print_extended(Extended e) {
+  return e == Extended::anchored ? " anchored" : e == Extended::smoothed ? " smoothed" : "";
 }
 
 std::string print_matcher(const model::Matcher& m) {
@@ -116,16 +119,18 @@ std::string print(const Expr& expr) {
     case Kind::string: return quote(static_cast<const String&>(expr).value);
     case Kind::selector: {
       const auto& s = static_cast<const Selector&>(expr);
-      return print_series(s) + print_modifiers(s.modifiers);
+      return fmt::format("{}{}{}{}", print_series(s), print_at(s.modifiers), print_extended(s.extended), print_offset(s.modifiers));
     }
     case Kind::matrix: {
       const auto& m = static_cast<const MatrixSelector&>(expr);
-      return fmt::format("{}[{}]{}", print_series(*m.selector), print(*m.range), print_modifiers(m.selector->modifiers));
+      const Modifiers& modifiers = m.selector->modifiers;
+      return fmt::format("{}[{}]{}{}{}", print_series(*m.selector), print(*m.range), print_extended(m.selector->extended),
+                         print_at(modifiers), print_offset(modifiers));
     }
     case Kind::subquery: {
       const auto& s = static_cast<const Subquery&>(expr);
-      return fmt::format("{}[{}:{}]{}", print(*s.inner), print(*s.range), s.step ? print(*s.step) : "",
-                         print_modifiers(s.modifiers));
+      return fmt::format("{}[{}:{}]{}{}", print(*s.inner), print(*s.range), s.step ? print(*s.step) : "",
+                         print_at(s.modifiers), print_offset(s.modifiers));
     }
     case Kind::paren: return "(" + print(*static_cast<const Paren&>(expr).inner) + ")";
     case Kind::unary: {

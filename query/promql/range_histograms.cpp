@@ -28,15 +28,18 @@ struct Point {
   const NativeHistogram* h = nullptr;
 };
 
-std::vector<Point> in_order(const Window& floats, std::span<const HistogramPoint> histograms) {
+std::vector<Point> in_order(std::span<const Sample> floats, std::span<const HistogramPoint> histograms) {
   std::vector<Point> out;
-  for (const Sample& s : floats.samples) out.push_back({s.t, s.v, nullptr});
+  for (const Sample& s : floats) out.push_back({s.t, s.v, nullptr});
   for (const HistogramPoint& p : histograms) out.push_back({p.t, 0, p.h.get()});
   std::ranges::sort(out, {}, &Point::t);
   return out;
 }
 
-double count_changes(const std::vector<Point>& points) {
+}  // namespace
+
+double count_changes(std::span<const Sample> floats, std::span<const HistogramPoint> histograms) {
+  const std::vector<Point> points = in_order(floats, histograms);
   double out = 0;
   for (std::size_t i = 1; i < points.size(); ++i) {
     const Point& a = points[i - 1];
@@ -51,7 +54,8 @@ double count_changes(const std::vector<Point>& points) {
   return out;
 }
 
-double count_resets(const std::vector<Point>& points) {
+double count_resets(std::span<const Sample> floats, std::span<const HistogramPoint> histograms) {
+  const std::vector<Point> points = in_order(floats, histograms);
   double out = 0;
   for (std::size_t i = 1; i < points.size(); ++i) {
     const Point& a = points[i - 1];
@@ -63,6 +67,8 @@ double count_resets(const std::vector<Point>& points) {
   }
   return out;
 }
+
+namespace {
 
 // By how much the difference between first and last is to be multiplied; as extrapolate() does it for a float.
 bool extrapolation(std::span<const HistogramPoint> points, double grown, const Window& w, bool counter, bool per_second,
@@ -95,12 +101,21 @@ bool floats_only(Fn fn) {
 
 }  // namespace
 
+void Evaluator::warn_schemas(const Expr& at, std::string_view metric) {
+  warn(at, fmt::format("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}",
+                       quote(metric)));
+}
+void Evaluator::warn_mix(const Expr& at, std::string_view metric) {
+  warn(at, fmt::format("encountered a mix of histograms and floats for metric name {}", quote(metric)));
+}
+void Evaluator::warn_gauges(const Expr& at, std::string_view metric, bool counter) {
+  warn(at, fmt::format("this native histogram metric is not a {}: {}", counter ? "counter" : "gauge", quote(metric)));
+}
+
 bool Evaluator::add_noted(NativeHistogram& to, const NativeHistogram& other, double sign, const Expr& at, std::string_view metric,
                           std::string_view operation) {
   const Reconciled done = add(to, other, sign);
-  if (done.incompatible)
-    warn(at, fmt::format("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}",
-                         quote(metric)));
+  if (done.incompatible) warn_schemas(at, metric);
   if (done.bounds_mismatched) inform(at, fmt::format("mismatched custom buckets were reconciled during {}", operation));
   return !done.incompatible;
 }
@@ -109,10 +124,8 @@ std::shared_ptr<NativeHistogram> Evaluator::rate_of(const Call& c, std::span<con
                                                     std::string_view metric) {
   const Expr& at = *c.arguments[0];
   const auto is_gauge = [](const HistogramPoint& p) { return p.h->reset == ResetHint::gauge; };
-  if (counter && std::ranges::any_of(points, is_gauge))
-    warn(at, fmt::format("this native histogram metric is not a counter: {}", quote(metric)));
-  if (!counter && !(is_gauge(points.front()) && is_gauge(points.back())))
-    warn(at, fmt::format("this native histogram metric is not a gauge: {}", quote(metric)));
+  if (counter && std::ranges::any_of(points, is_gauge)) warn_gauges(at, metric, true);
+  if (!counter && !(is_gauge(points.front()) && is_gauge(points.back()))) warn_gauges(at, metric, false);
   HistogramPtr before = points.front().h;
   if (counter && was_reset(*points[1].h, *before)) {
     // The first is of no use, and so its layout does not matter.
@@ -151,7 +164,7 @@ HistogramPtr Evaluator::window_value(const Call& c, const HistogramWindow& windo
   };
   const auto mixed = [&] {
     if (floats == 0) return false;
-    warn(at, fmt::format("encountered a mix of histograms and floats for metric name {}", quote(metric)));
+    warn_mix(at, metric);
     return true;
   };
   if (floats_only(fn)) {
@@ -163,8 +176,8 @@ HistogramPtr Evaluator::window_value(const Call& c, const HistogramWindow& windo
   switch (fn) {
     case Fn::count_over_time: return number(static_cast<double>(floats + points.size()));
     case Fn::present_over_time: return number(1);
-    case Fn::changes: return number(count_changes(in_order(window.floats, points)));
-    case Fn::resets: return number(count_resets(in_order(window.floats, points)));
+    case Fn::changes: return number(count_changes(window.floats.samples, points));
+    case Fn::resets: return number(count_resets(window.floats.samples, points));
     case Fn::first_over_time:
       if (floats > 0 && window.floats.samples.front().t < points.front().t) return number(window.floats.samples.front().v);
       return points.front().h;
@@ -207,7 +220,7 @@ HistogramPtr Evaluator::window_value(const Call& c, const HistogramWindow& windo
     }
     case Fn::irate:
     case Fn::idelta: {
-      const std::vector<Point> all = in_order(window.floats, points);
+      const std::vector<Point> all = in_order(window.floats.samples, points);
       if (all.size() < 2) return nullptr;
       const Point& last = all[all.size() - 1];
       const Point& before = all[all.size() - 2];
@@ -222,8 +235,8 @@ HistogramPtr Evaluator::window_value(const Call& c, const HistogramWindow& windo
       const bool counter = fn == Fn::irate;
       const bool gauges = last.h->reset == ResetHint::gauge && before.h->reset == ResetHint::gauge;
       if (counter && (last.h->reset == ResetHint::gauge || before.h->reset == ResetHint::gauge))
-        warn(at, fmt::format("this native histogram metric is not a counter: {}", quote(metric)));
-      if (!counter && !gauges) warn(at, fmt::format("this native histogram metric is not a gauge: {}", quote(metric)));
+        warn_gauges(at, metric, true);
+      if (!counter && !gauges) warn_gauges(at, metric, false);
       auto out = std::make_shared<NativeHistogram>(*last.h);
       if ((!counter || !was_reset(*last.h, *before.h)) && !add_noted(*out, *before.h, -1, at, metric, "subtraction")) return nullptr;
       out->reset = ResetHint::gauge;

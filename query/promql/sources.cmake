@@ -15,6 +15,7 @@ list(APPEND QUERY_SOURCES
   promql/check_promql.cpp
   promql/engine.cpp
   promql/evaluator.cpp
+  promql/extended_ranges.cpp
   promql/functions.cpp
   promql/histogram.cpp
   promql/histogram_operators.cpp

@@ -58,7 +58,10 @@ bool evaluate_summary(Fn fn, const model::WindowSummary& s, std::int64_t end, st
 const MatrixSelector* Evaluator::summary_argument(const Call& c) const {
   if (!summarizable(c.function->id)) return nullptr;
   const Expr& argument = unwrap(*c.arguments[0]);
-  return argument.kind == Kind::matrix ? &static_cast<const MatrixSelector&>(argument) : nullptr;
+  if (argument.kind != Kind::matrix) return nullptr;
+  // `anchored` and `smoothed` look at samples outside the window.
+  const auto& m = static_cast<const MatrixSelector&>(argument);
+  return m.selector->extended == Extended::none ? &m : nullptr;
 }
 
 // Looking at summaries costs steps x chunks of a window, reading samples costs the samples of all windows together.
@@ -106,9 +109,7 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   std::ranges::sort(columns, {}, &Column::labels);
   LabelIndex seen;
   for (Column& column : columns) {
-    if (const std::string_view name = column.labels.metric(); counter && !name.empty() && !ends_like_counter(name))
-      inform(*c.arguments[0], fmt::format("metric might not be a counter, name does not end in "
-                                          "_total/_sum/_count/_bucket: {}", quote(name)));
+    if (counter) inform_counter(c, column.labels);
     if (!keeps_name(fn)) column.labels = column.labels.without(model::metric_name_label);
     if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
     PLUMBLINE_CHECK_OK(charge(grid.count));

@@ -20,17 +20,19 @@ std::string tree(const std::string& expression) {
 
 TEST_CASE("parse_query writes every kind of node") {
   const std::string up = R"({"type":"vectorSelector","name":"up","matchers":[{"name":"__name__","type":"=","value":"up"}],)"
-                         R"("offset":0,"timestamp":null,"startOrEnd":null})";
+                         R"("offset":0,"timestamp":null,"startOrEnd":null,"anchored":false,"smoothed":false})";
   CHECK(tree("1.5") == R"({"type":"numberLiteral","val":"1.5"})");
   CHECK(tree(R"("a\"")") == R"({"type":"stringLiteral","val":"a\""})");
   CHECK(tree("up") == up);
   CHECK(tree("-(up)") == R"({"type":"unaryExpr","op":"-","expr":{"type":"parenExpr","expr":)" + up + "}}");
   CHECK(tree(R"(up{job=~"a|b"}[5m] offset -1m)") ==
         R"({"type":"matrixSelector","range":300000,"name":"up","matchers":[{"name":"job","type":"=~","value":"a|b"},)"
-        R"({"name":"__name__","type":"=","value":"up"}],"offset":-60000,"timestamp":null,"startOrEnd":null})");
+        R"({"name":"__name__","type":"=","value":"up"}],"offset":-60000,"timestamp":null,"startOrEnd":null,"anchored":false,"smoothed":false})");
   CHECK(tree("up[1h:1m] @ 7") == R"({"type":"subquery","expr":)" + up +
                                      R"(,"range":3600000,"step":60000,"offset":0,"timestamp":7000,"startOrEnd":null})");
-  CHECK(tree("up @ end()").ends_with(R"("startOrEnd":"end"})"));
+  CHECK(tree("up @ end()").ends_with(R"("startOrEnd":"end","anchored":false,"smoothed":false})"));
+  CHECK(tree("up smoothed").ends_with(R"("anchored":false,"smoothed":true})"));
+  CHECK(tree("up[1m] anchored").ends_with(R"("anchored":true,"smoothed":false})"));
   CHECK(tree("rate(up[1m])").starts_with(
       R"({"type":"call","func":{"name":"rate","argTypes":["matrix"],"variadic":0,"returnType":"vector"},"args":[{"type":"matrixSelector")"));
   CHECK(tree("topk by (job) (2, up)") == R"({"type":"aggregation","op":"topk","expr":)" + up +

@@ -122,6 +122,26 @@ TEST_CASE("one selector is read once, for the time all its uses need") {
   CHECK(reader.ranges[0].max == 55'000);
 }
 
+TEST_CASE("anchored and smoothed selectors are read with the lookback beside their windows") {
+  test::MemoryStore store;
+  fill(store, 1, 100);
+  const CountingReader reader(store);
+  const test::ManualClock clock;
+  const query::Engine engine(reader, clock, {});
+  const auto range_of = [&](const char* text) {
+    reader.ranges.clear();
+    REQUIRE(engine.range(text, 60'000, 90'000, 10'000));
+    REQUIRE(reader.ranges.size() == 1);
+    return reader.ranges[0];
+  };
+  CHECK(range_of("rate(m[30s] anchored)").min == 60'000 - 30'000 - 300'000 + 1);
+  CHECK(range_of("rate(m[30s] anchored)").max == 90'000);
+  CHECK(range_of("rate(m[30s] smoothed offset 5s)").min == 55'000 - 30'000 - 300'000 + 1);
+  CHECK(range_of("rate(m[30s] smoothed offset 5s)").max == 85'000 + 300'000);
+  CHECK(range_of("m smoothed").min == 60'000 - 300'000 + 1);
+  CHECK(range_of("m smoothed + m").max == 90'000 + 300'000);
+}
+
 TEST_CASE("times at the ends of what fits are answers, not overflows") {
   test::MemoryStore store;
   fill(store, 1, 3);

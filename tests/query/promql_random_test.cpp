@@ -32,7 +32,7 @@ class Generator {
     return one_of(texts);
   }
   std::string vector(int depth) {
-    if (depth <= 0) return selector() + modifiers();
+    if (depth <= 0) return selector() + modifiers() + (below(8) == 0 ? " smoothed" : "");
     static const char* const aggregations[] = {"sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"};
     static const char* const groupings[] = {"", " by (x)", " by (x, le)", " without (x)", " by ()"};
     static const char* const operators[] = {"+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "atan2",
@@ -60,7 +60,11 @@ class Generator {
     static const char* const ranges[] = {"[1m]", "[5m]", "[90s]", "[2m]"};
     static const char* const subqueries[] = {"[5m:1m]", "[3m:17s]", "[10m:]"};
     return below(3) == 0 ? "(" + vector(depth - 1) + ")" + one_of(subqueries) + modifiers()
-                         : selector() + one_of(ranges) + modifiers();
+                         : selector() + one_of(ranges) + modifiers() + extended();
+  }
+  std::string extended() {
+    static const char* const texts[] = {"", "", " anchored", " smoothed"};
+    return one_of(texts);
   }
   std::string call(int depth) {
     const auto all = query::promql::functions();

@@ -234,6 +234,7 @@ struct Expectation {
   bool warn = false, info = false;
   std::vector<SeriesLine> series;
   std::optional<double> scalar;
+  std::optional<std::pair<std::int64_t, std::int64_t>> range_vector;  // start and step
 };
 
 class Runner {
@@ -312,14 +313,14 @@ class Runner {
     if (const auto written = store_->write(std::move(batch)); !written) throw std::runtime_error(written.error().message);
   }
 
-  // False: the block needs what the runner does not know.
-  bool expectations(const std::string& legacy, Expectation& e) {
+  Expectation expectations(const std::string& legacy) {
+    static const std::regex range_vector(R"(^expect range vector from (\S+) to (\S+) step (\S+)$)");
+    Expectation e;
     static const std::regex pattern(R"(^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$)");
     e.fail = legacy == "fail";
     e.warn = legacy == "warn";
     e.info = legacy == "info";
     e.ordered = legacy == "ordered";
-    bool usable = true;
     for (const std::string& line : block()) {
       std::smatch m;
       if (std::regex_match(line, m, pattern)) {
@@ -341,15 +342,15 @@ class Runner {
       } else if (line.starts_with("expect string ")) {
         const auto parsed = query::format_promql(line.substr(14));
         e.text = parsed.value_or("?");
-      } else if (line.starts_with("expect range vector")) {
-        usable = false;
+      } else if (std::regex_match(line, m, range_vector)) {
+        e.range_vector = {duration_ms(m[1]), duration_ms(m[3])};
       } else if (const auto v = parse_number(line)) {
         e.scalar = *v;
       } else {
         e.series.push_back(parse_series(line));
       }
     }
-    return usable;
+    return e;
   }
 
   Result<query::Answer> evaluate(const std::string& expr, std::int64_t t) {
@@ -407,11 +408,7 @@ class Runner {
   }
 
   void instant(const std::string& legacy, std::int64_t t, const std::string& expr) {
-    Expectation e;
-    if (!expectations(legacy, e)) {
-      ++result_.skipped;
-      return;
-    }
+    const Expectation e = expectations(legacy);
     ++result_.evaluations;
     const Result<query::Answer> answer = evaluate(expr, t);
     if (!answer && answer.error().code == Code::unsupported && !e.fail) {
@@ -430,7 +427,8 @@ class Runner {
       for (const auto& p : *v) points.emplace_back(p.labels, value_of(p));
       check_points(e, points, expr);
     } else {
-      check_matrix(e, std::get<query::Matrix>(answer->value), 0, 1, 0, expr);
+      if (!e.range_vector) return fail("did not expect a range vector from " + expr);
+      check_matrix(e, std::get<query::Matrix>(answer->value), e.range_vector->first, e.range_vector->second, expr);
       return;
     }
     as_range(e, t, expr);
@@ -452,8 +450,7 @@ class Runner {
     if (points.size() != 1 || !almost_equal(*e.scalar, points[0].second.v)) fail("as a range query: " + expr);
   }
 
-  void check_matrix(const Expectation& e, const query::Matrix& matrix, std::int64_t start, std::int64_t step, std::size_t,
-                    const std::string& expr) {
+  void check_matrix(const Expectation& e, const query::Matrix& matrix, std::int64_t start, std::int64_t step, const std::string& expr) {
     std::map<Labels, const query::MatrixSeries*> got;
     for (const auto& s : matrix) got[s.labels] = &s;
     if (!std::ranges::is_sorted(matrix, {}, &query::MatrixSeries::labels)) fail("not sorted: " + expr);
@@ -492,11 +489,7 @@ class Runner {
   }
 
   void range(const std::string& legacy, std::int64_t start, std::int64_t end, std::int64_t step, const std::string& expr) {
-    Expectation e;
-    if (!expectations(legacy, e)) {
-      ++result_.skipped;
-      return;
-    }
+    const Expectation e = expectations(legacy);
     ++result_.evaluations;
     const auto answer = query::Engine(*store_, clock_, {}).range(expr, start, end, step);
     if (!answer && answer.error().code == Code::unsupported && !e.fail) {
@@ -505,7 +498,7 @@ class Runner {
     }
     if (check_failure(e, answer, expr)) return;
     if (!check_notes(e, *answer, expr)) return;
-    check_matrix(e, std::get<query::Matrix>(answer->value), start, step, 0, expr);
+    check_matrix(e, std::get<query::Matrix>(answer->value), start, step, expr);
   }
 
   std::string path_;

@@ -9,7 +9,7 @@ namespace plumbline::test {
 
 struct ScriptResult {
   int evaluations = 0;
-  int skipped = 0;                    // need native histograms
+  int skipped = 0;                    // answered with Code::unsupported
   std::vector<std::string> failures;  // "file:line: what"
 };
 
