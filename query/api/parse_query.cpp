@@ -91,6 +91,13 @@ class TreeWriter {
     for (const std::string& s : list) w_.string(s);
     w_.end_array();
   }
+  void number(std::string_view key, std::optional<double> v) {
+    w_.key(key);
+    if (v)
+      w_.number(*v);
+    else
+      w_.null();
+  }
   // In ms. One that needs a running query (step() and its like) is its text: there is no number to tell.
   void duration(std::string_view key, const DurationExpr* d) {
     w_.key(key);
@@ -153,7 +160,10 @@ class TreeWriter {
       strings("labels", b.matching.labels);
       w_.field("on", b.matching.on);
       strings("include", b.matching.include);
-      w_.end_object();
+      w_.key("fillValues").begin_object();
+      number("lhs", b.matching.fill_left);
+      number("rhs", b.matching.fill_right);
+      w_.end_object().end_object();
     } else {
       w_.null();
     }

@@ -109,6 +109,10 @@ struct Matching {
   bool on = false;
   std::vector<std::string> labels;
   std::vector<std::string> include;  // group_left/group_right(...)
+  // What stands for a missing series: of the "many" side of a grouped match and of its "one" side, whichever side of the
+  // operator that is, as upstream has it; else of the left and of the right side.
+  std::optional<double> fill_left, fill_right;
+  bool fills() const { return fill_left || fill_right; }
 };
 struct Binary : Expr {
   Binary() : Expr(Kind::binary) {}

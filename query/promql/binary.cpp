@@ -112,6 +112,22 @@ Result<Columns> Evaluator::set_operation(const Binary& b, const Grid& grid) {
   return merged(std::move(left));
 }
 
+namespace {
+
+// Stands where the other side of a match has something and this side has nothing.
+Column filler(const Columns& here, const std::vector<std::size_t>& missing, const Columns& other, const std::vector<std::size_t>& has,
+              const Labels& labels, double value, std::size_t count) {
+  const auto any = [](const Columns& columns, const std::vector<std::size_t>& of, std::size_t i) {
+    return std::ranges::any_of(of, [&](std::size_t k) { return columns[k].has(i); });
+  };
+  Column out(labels, count);
+  for (std::size_t i = 0; i < count; ++i)
+    if (any(other, has, i) && !any(here, missing, i)) out.set(i, value);
+  return out;
+}
+
+}  // namespace
+
 Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
   const Matching& m = b.matching;
   PLUMBLINE_TRY(const Columns left, collect(*b.left, grid));
@@ -124,10 +140,10 @@ Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
   for (std::size_t i = 0; i < many.size(); ++i) matches[signature(many[i].labels, m)].many.push_back(i);
   for (std::size_t i = 0; i < one.size(); ++i) matches[signature(one[i].labels, m)].one.push_back(i);
 
-  // Nothing is matched, and so nothing can be wrong, at steps where a side is empty.
+  // Nothing is matched, and so nothing can be wrong, at steps where a side is empty and not filled.
   std::vector<std::uint8_t> live = any_present(many, grid.count);
   const std::vector<std::uint8_t> one_live = any_present(one, grid.count);
-  for (std::size_t i = 0; i < grid.count; ++i) live[i] &= one_live[i];
+  for (std::size_t i = 0; i < grid.count; ++i) live[i] = m.fills() ? live[i] | one_live[i] : live[i] & one_live[i];
 
   for (const auto& [sig, match] : matches) {
     if (match.one.size() < 2) continue;
@@ -152,20 +168,29 @@ Result<Columns> Evaluator::vector_vector(const Binary& b, const Grid& grid) {
   std::set<std::pair<Labels, std::size_t>> grouped;  // of one match: labels and step already written
   std::vector<std::uint8_t> written;
   std::size_t done = 0;
+  std::vector<const Column*> many_columns, one_columns;
   for (const auto& [sig, match] : matches) {
-    if (match.many.empty() || match.one.empty()) continue;
+    many_columns.clear();
+    one_columns.clear();
+    for (const std::size_t k : match.many) many_columns.push_back(&many[k]);
+    for (const std::size_t o : match.one) one_columns.push_back(&one[o]);
+    Column many_filler, one_filler;
+    if (m.fill_left && !match.one.empty())
+      many_columns.push_back(&(many_filler = filler(many, match.many, one, match.one, sig, *m.fill_left, grid.count)));
+    if (m.fill_right && !match.many.empty())
+      one_columns.push_back(&(one_filler = filler(one, match.one, many, match.many, sig, *m.fill_right, grid.count)));
     written.assign(grid.count, 0);
     grouped.clear();
-    const bool check_groups = match.many.size() > 1 && m.card != Card::one_to_one;
-    for (const std::size_t k : match.many) {
+    const bool check_groups = many_columns.size() > 1 && m.card != Card::one_to_one;
+    for (const Column* k : many_columns) {
       if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
-      for (const std::size_t o : match.one) {
-        const Labels labels = result_labels(b, many[k].labels, one[o].labels);
+      for (const Column* o : one_columns) {
+        const Labels labels = result_labels(b, k->labels, o->labels);
         std::size_t at = out.size();  // not made before it has a value
         for (std::size_t i = 0; i < grid.count; ++i) {
-          if (!many[k].has(i) || !one[o].has(i)) continue;
-          const Column& left_column = swapped ? one[o] : many[k];
-          const Column& right_column = swapped ? many[k] : one[o];
+          if (!k->has(i) || !o->has(i)) continue;
+          const Column& left_column = swapped ? *o : *k;
+          const Column& right_column = swapped ? *k : *o;
           Combined result;
           if (left_column.present[i] && right_column.present[i] && !is_trim(b.op)) {
             const Outcome outcome = apply_operator(b.op, left_column.values[i], right_column.values[i]);

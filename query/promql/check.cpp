@@ -212,10 +212,13 @@ class Checker {
         return fail_at(*operand, "binary expression must contain only scalar and instant vector types");
     if (lt != Type::vector || rt != Type::vector) {
       if (!m.labels.empty()) return fail_at(b, "vector matching only allowed between instant vectors");
+      if (m.fills()) return fail_at(b, "filling in missing series only allowed between instant vectors");
       m = {};
       if (set) return fail_at(b, fmt::format("set operator \"{}\" not allowed in binary scalar expression", spelling(b.op)));
     } else if (set && m.card != Card::many_to_many) {
       return fail_at(b, fmt::format("no grouping allowed for \"{}\" operation", spelling(b.op)));
+    } else if (set && m.fills()) {
+      return fail_at(b, "filling in missing series not allowed for set operators");
     }
     return {};
   }

@@ -254,8 +254,31 @@ Status Parser::binary_modifiers(Binary& out) {
       }
     }
   }
-  if (is(Tok::fill) || is(Tok::fill_left) || is(Tok::fill_right))
-    return fail_at(peek().pos, "binop fill modifiers are experimental and not enabled");
+  return fill_modifiers(out.matching);
+}
+
+// fill(x), or fill_left(x) and fill_right(y) in either order.
+Status Parser::fill_modifiers(Matching& out) {
+  const auto value = [&]() -> Result<double> {
+    take();
+    if (!accept(Tok::left_paren)) return unexpected();
+    double sign = 1;
+    if (is(Tok::add) || is(Tok::sub)) sign = take().type == Tok::sub ? -1 : 1;
+    if (!is(Tok::number) && !is(Tok::duration)) return unexpected();
+    const Token token = take();
+    PLUMBLINE_TRY(const double v, token.type == Tok::duration ? duration_literal(token) : number(token));
+    if (!accept(Tok::right_paren)) return unexpected();
+    return sign * v;
+  };
+  if (is(Tok::fill)) {
+    PLUMBLINE_TRY(out.fill_left, value());
+    out.fill_right = out.fill_left;
+    return {};
+  }
+  while ((is(Tok::fill_left) && !out.fill_left) || (is(Tok::fill_right) && !out.fill_right)) {
+    std::optional<double>& side = is(Tok::fill_left) ? out.fill_left : out.fill_right;
+    PLUMBLINE_TRY(side, value());
+  }
   return {};
 }
 

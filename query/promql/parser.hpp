@@ -77,6 +77,7 @@ class Parser {
   Result<std::unique_ptr<Selector>> selector();
   Status matcher(Selector& out);
   Status binary_modifiers(Binary& out);
+  Status fill_modifiers(Matching& out);
   Result<std::vector<std::string>> grouping();
   Result<double> number(const Token& token);
   Result<std::unique_ptr<DurationExpr>> duration(int lowest, std::string_view context, std::string_view expected);

@@ -67,6 +67,9 @@ std::string print_matching(const Binary& b) {
   std::string out;
   if (!m.labels.empty() || m.on || grouped) out += fmt::format(" {} ({})", m.on ? "on" : "ignoring", join(m.labels));
   if (grouped) out += fmt::format(" group_{} ({})", m.card == Card::many_to_one ? "left" : "right", join(m.include));
+  if (m.fill_left && m.fill_right && *m.fill_left == *m.fill_right) return out + fmt::format(" fill ({})", format_float(*m.fill_left));
+  if (m.fill_left) out += fmt::format(" fill_left ({})", format_float(*m.fill_left));
+  if (m.fill_right) out += fmt::format(" fill_right ({})", format_float(*m.fill_right));
   return out;
 }
 

@@ -39,8 +39,10 @@ TEST_CASE("parse_query writes every kind of node") {
                                              R"(,"param":{"type":"numberLiteral","val":"2"},"grouping":["job"],"without":false})");
   CHECK(tree("up * on (job) group_left (x) up") ==
         R"({"type":"binaryExpr","op":"*","lhs":)" + up + R"(,"rhs":)" + up +
-            R"(,"matching":{"card":"many-to-one","labels":["job"],"on":true,"include":["x"]},"bool":false})");
-  CHECK(tree("up or up").find(R"("matching":{"card":"many-to-many","labels":[],"on":false,"include":[]})") != std::string::npos);
+            R"(,"matching":{"card":"many-to-one","labels":["job"],"on":true,"include":["x"],"fillValues":{"lhs":null,"rhs":null}},"bool":false})");
+  CHECK(tree("up + fill_right(-1.5) up").find(R"("fillValues":{"lhs":null,"rhs":-1.5})") != std::string::npos);
+  CHECK(tree("up + fill(2) up").find(R"("fillValues":{"lhs":2,"rhs":2})") != std::string::npos);
+  CHECK(tree("up or up").find(R"("matching":{"card":"many-to-many","labels":[],"on":false,"include":[],"fillValues":{"lhs":null,"rhs":null}})") != std::string::npos);
   CHECK(tree("up > bool 1").ends_with(R"("matching":null,"bool":true})"));
   // What only a running query knows is told as text.
   CHECK(tree("up[step()]").find(R"x("range":"step()")x") != std::string::npos);

@@ -36,7 +36,8 @@ class Generator {
     static const char* const aggregations[] = {"sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"};
     static const char* const groupings[] = {"", " by (x)", " by (x, le)", " without (x)", " by ()"};
     static const char* const operators[] = {"+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "atan2",
-                                            "== bool", "> bool", "+ on(x)", "* ignoring(y) group_left", "> on(x) group_right(y)"};
+                                            "== bool", "> bool", "+ on(x)", "* ignoring(y) group_left", "> on(x) group_right(y)",
+                                            "+ fill(1)", "< bool fill_left(-2)", "/ ignoring(y) group_left fill_right(0)"};
     static const char* const sets[] = {"and", "or", "unless", "and on(x)", "or ignoring(y)", "unless on()"};
     switch (below(9)) {
       case 0: return one_of(aggregations) + one_of(groupings) + "(" + vector(depth - 1) + ")";
