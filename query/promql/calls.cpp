@@ -309,7 +309,7 @@ Status Evaluator::call(const Call& c, const Grid& grid, const Sink& sink) {
     case Fn::histogram_quantile:
     case Fn::histogram_quantiles:
     case Fn::histogram_fraction: return push(histogram_call(c, grid));
-    case Fn::info: return fail(Code::unsupported, "function \"info\" is not supported");
+    case Fn::info: return push(info(c, grid));
     case Fn::start_timestamp:
       return fail(Code::unsupported, "function \"start_timestamp\" is not supported: start timestamps are not stored");
     case Fn::histogram_avg:

@@ -70,6 +70,9 @@ class Evaluator {
   Result<Timing> resolve(const Modifiers& m);
   // The samples of a source, read at the first call.
   Result<const std::vector<LoadedSeries>*> loaded(std::size_t source);
+  // Reads what the source asks for; of the series that match, those that `wanted` takes.
+  using Wanted = std::function<bool(const Labels&)>;
+  Status read_source(Source& source, const Wanted& wanted);
   Grid subquery_grid(const Timing& timing, const Grid& grid) const;
   bool constant(const Expr& e) const;
 
@@ -119,6 +122,15 @@ class Evaluator {
   const MatrixSelector* summary_argument(const Call& c) const;
   static bool summaries_pay(std::int64_t range, std::size_t steps, std::int64_t span);
   Result<bool> summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink);
+
+  // info.cpp
+  struct InfoSelector;
+  struct InfoGroup;
+  Result<Columns> info(const Call& c, const Grid& grid);
+  static Result<InfoSelector> info_selector(const Call& c);
+  Result<Source> info_source(const Call& c, const InfoSelector& selector, const Columns& base, const Grid& grid);
+  Status choose_info(InfoGroup& group, const Grid& grid, const std::vector<std::uint8_t>& live);
+  static Result<Labels> enriched(const Labels& base, const std::vector<const LoadedSeries*>& infos, const InfoSelector& selector);
 
   // label_functions.cpp, histogram.cpp
   Result<Columns> label_replace(const Call& c, const Grid& grid);

@@ -57,7 +57,7 @@ std::string print_series(const Selector& s) {
   }
   std::sort(parts.begin(), parts.end());
   std::string out = s.name;
-  if (!parts.empty()) out += fmt::format("{{{}}}", fmt::join(parts, ","));
+  if (!parts.empty() || out.empty()) out += fmt::format("{{{}}}", fmt::join(parts, ","));
   return out;
 }
 

@@ -19,6 +19,7 @@ list(APPEND QUERY_SOURCES
   promql/functions.cpp
   promql/histogram.cpp
   promql/histogram_operators.cpp
+  promql/info.cpp
   promql/label_functions.cpp
   promql/lexer.cpp
   promql/native_histogram.cpp

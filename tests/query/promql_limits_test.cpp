@@ -122,6 +122,41 @@ TEST_CASE("one selector is read once, for the time all its uses need") {
   CHECK(reader.ranges[0].max == 55'000);
 }
 
+TEST_CASE("info series are read for what was found, and count like a selector's") {
+  test::MemoryStore store;
+  storage::WriteBatch batch;
+  for (int s = 0; s < 50; ++s)
+    for (const char* name : {"m", "target_info"}) {
+      storage::SeriesSamples out;
+      out.labels = model::Labels::of({{"__name__", name}, {"instance", std::to_string(s)}, {"v", name[0] == 't' ? "1" : ""}});
+      for (int k = 0; k < 100; ++k) out.samples.push_back({k * 1000, 1});
+      batch.series.push_back(std::move(out));
+    }
+  REQUIRE(store.write(std::move(batch)));
+  const CountingReader reader(store);
+  const test::ManualClock clock;
+  query::EngineOptions options;
+  options.samples_max = 7'000;
+  options.series_max = 60;
+  const auto vector_size = [](const Result<query::Answer>& a) { return a ? std::get<query::Vector>(a->value).size() : 0; };
+  const query::Engine engine(reader, clock, options);
+  CHECK(vector_size(engine.instant("m", 99'000)) == 50);
+  reader.ranges.clear();
+  CHECK(vector_size(engine.instant("info(m{instance=~\"1.\"})", 99'000)) == 10);
+  REQUIRE(reader.ranges.size() == 2);
+  CHECK(reader.ranges[1].min == 99'000 - 300'000 + 1);
+  CHECK(reader.ranges[1].max == 99'000);
+  const auto series = engine.instant("info(m)", 99'000);
+  REQUIRE_FALSE(series);
+  CHECK(series.error().message == "query would read more than 60 series");
+  options.series_max = 1000;
+  const auto samples = query::Engine(reader, clock, options).instant("info(m)", 99'000);
+  REQUIRE_FALSE(samples);
+  CHECK(samples.error().code == Code::over_limit);
+  options.samples_max = 20'000;
+  CHECK(vector_size(query::Engine(reader, clock, options).instant("info(m)", 99'000)) == 50);
+}
+
 TEST_CASE("anchored and smoothed selectors are read with the lookback beside their windows") {
   test::MemoryStore store;
   fill(store, 1, 100);

@@ -74,7 +74,7 @@ class Generator {
     for (std::size_t i = 0; i < f.arguments.size(); ++i) {
       if (i > 0) out += ", ";
       switch (f.arguments[i]) {
-        case 'v': out += vector(depth - 1); break;
+        case 'v': out += f.name == "info" && i == 1 ? "{x=~\"1|2\"}" : vector(depth - 1); break;
         case 'm': out += matrix(depth - 1); break;
         case 's': out += below(2) == 0 ? "0.5" : scalar(depth - 1); break;
         default: out += below(2) == 0 ? "\"x\"" : "\"$1\"";
