@@ -75,8 +75,9 @@ Status Parser::at_modifier(Expr& inner) {
   } else {
     double sign = 1;
     if (is(Tok::add) || is(Tok::sub)) sign = take().type == Tok::sub ? -1 : 1;
-    if (!is(Tok::number)) return unexpected("@", "timestamp");
-    PLUMBLINE_TRY(const double seconds, number(take()));
+    if (!is(Tok::number) && !is(Tok::duration)) return unexpected("@", "timestamp");
+    const Token token = take();
+    PLUMBLINE_TRY(const double seconds, token.type == Tok::duration ? duration_literal(token) : number(token));
     const double ms = std::round(sign * seconds * 1000);
     if (!(std::fabs(ms) < 9.2e18))
       return fail_at(inner.pos.begin, fmt::format("timestamp out of bounds for @ modifier: {:f}", sign * seconds));

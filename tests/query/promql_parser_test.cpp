@@ -56,6 +56,8 @@ TEST_CASE("good expressions have one canonical form") {
       {"foo @ 123.5 offset 1m", "foo @ 123.500 offset 1m"},
       {"foo offset 1m @ end()", "foo @ end() offset 1m"},
       {"foo @ -1", "foo @ -1.000"},
+      {"foo @ 1m40s", "foo @ 100.000"},
+      {"foo @ -1s500ms", "foo @ -1.500"},
       {"foo[300]", "foo[5m]"},
       {"foo[5m] @ start()", "foo[5m] @ start()"},
       {"foo[5m] anchored", "foo[5m] anchored"},
