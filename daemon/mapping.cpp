@@ -1,6 +1,8 @@
 #include "daemon/mapping.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "query/promql/ast.hpp"
 
@@ -149,6 +151,7 @@ query::EngineOptions engine_options(const config::Config& config) {
   out.default_step = config.global.evaluation_interval;
   out.samples_max = config.query.samples_max;
   out.series_max = config.query.series_max;
+  out.workers = query::make_workers(std::max(std::thread::hardware_concurrency(), 1u) - 1);
   return out;
 }
 

@@ -55,6 +55,10 @@ struct Answer {
   std::vector<std::string> infos;
 };
 
+class Workers;  // promql/workers.hpp
+// Threads that help the queries of all engines that have them in their options; 0: none.
+std::shared_ptr<Workers> make_workers(std::size_t helpers);
+
 struct EngineOptions {
   Millis lookback{std::chrono::minutes(5)};
   Millis timeout{std::chrono::minutes(2)};
@@ -62,6 +66,7 @@ struct EngineOptions {
   std::uint64_t samples_max = 50'000'000;        // read and held by one query, as Prometheus
   std::uint64_t series_max = 300'000;
   std::uint32_t points_max = 11'000;             // steps of a range query, as Prometheus
+  std::shared_ptr<Workers> workers = {};         // null: a query has the thread that asks
 };
 
 // Threads: any. Blocks: on the reader; no longer than options.timeout.

@@ -142,6 +142,13 @@ struct SeriesPoints {
 // only. False stops the scan.
 using SeriesVisitor = std::function<bool(const Labels&, const SeriesPoints&)>;
 
+// The same for a read that is cut into parts: called from several threads at once, for one part by one thread at a time.
+using PartVisitor = std::function<bool(std::size_t part, const Labels&, const SeriesPoints&)>;
+// A read is cut into at most this many parts: eight for each of four threads, so that none waits long for the slowest.
+inline constexpr std::size_t parts_max = 32;
+// Runs task(0), ..., task(count - 1), each once and on any threads, and returns when all have ended.
+using Runner = std::function<void(std::size_t count, const std::function<void(std::size_t)>& task)>;
+
 // Called once per series that has a sample in any of the windows: one summary per window, in their order. False stops.
 using WindowVisitor = std::function<bool(const Labels&, std::span<const model::WindowSummary>)>;
 
@@ -186,6 +193,12 @@ class Reader {
   // Fails: over_limit when more than series_max or samples_max would be read, naming the limit. A histogram counts as the
   // samples that take as much memory (model::samples_worth).
   virtual Status select(const SeriesQuery& query, const SeriesVisitor& visit) const = 0;
+  // select(), cut into parts that `run` spreads over threads. Limits hold for all parts together; false from any visit stops all.
+  virtual Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const {
+    Status status;
+    run(1, [&](std::size_t) { status = select(query, [&](const Labels& labels, const SeriesPoints& points) { return visit(0, labels, points); }); });
+    return status;
+  }
   // Exact aggregates over windows (ascending by start; they may overlap) without reading what lies inside them: for ranges
   // of hours and more. The query's own range is not looked at. False: there are histograms among the windows, which have no
   // such aggregates; what was visited is not the answer, select() has it. Fails: over_limit as select() for series.

@@ -29,6 +29,7 @@ class KvStore final : public Store {
   Result<WriteReceipt> write(WriteBatch batch) override;
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const override;
+  Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const override;
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
                        const WindowVisitor& visit) const override;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,

@@ -10,6 +10,12 @@ Status KvStore::select(const SeriesQuery& query, const SeriesVisitor& visit) con
   return series_->select(query, visit);
 }
 
+Status KvStore::select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const {
+  ReadLock alive_lock(alive_mutex_);
+  PLUMBLINE_CHECK_OK(alive());
+  return series_->select_parts(query, run, visit);
+}
+
 Result<bool> KvStore::windows(const SeriesQuery& query, std::span<const TimeRange> windows,
                               const WindowVisitor& visit) const {
   ReadLock alive_lock(alive_mutex_);

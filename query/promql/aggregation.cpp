@@ -146,7 +146,7 @@ Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
         fold_value(a.op, group.cells[i], c.values[i]);
       else if (const NativeHistogram* h = c.histogram(i))
         add_histogram(group, i, *h, c.labels.metric());
-    held_ -= std::min<std::uint64_t>(held_, c.values.size());
+    release(c.values.size());
     return {};
   };
   PLUMBLINE_CHECK_OK(each(*a.inner, grid, add));

@@ -77,6 +77,7 @@ struct Selector : Expr {
   model::Matchers matchers;
   Modifiers modifiers;
   Extended extended = Extended::none;
+  bool names_one_metric() const;
 };
 struct MatrixSelector : Expr {
   MatrixSelector() : Expr(Kind::matrix) {}

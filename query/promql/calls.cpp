@@ -9,6 +9,7 @@
 #include "query/promql/evaluator.hpp"
 #include "query/promql/numbers.hpp"
 #include "query/promql/range_functions.hpp"
+#include "query/promql/sliding.hpp"
 
 namespace plumbline::query::promql {
 
@@ -138,7 +139,7 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
   if (inner.count == 0) return {};
   // Steps alone, before any series: `x[10y:1ms]` must not get as far as allocating them.
   PLUMBLINE_CHECK_OK(charge(inner.count));
-  held_ -= inner.count;
+  release(inner.count);
   std::vector<Sample> samples;
   std::vector<HistogramPoint> histograms;
   return each(*static_cast<const Subquery&>(e).inner, inner, [&](Column&& c) -> Status {
@@ -149,7 +150,7 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
         samples.push_back({inner.at(i), c.values[i]});
       else if (const NativeHistogram* h = c.histogram(i))
         histograms.push_back({inner.at(i), without_reset_hint(*h)});
-    held_ -= std::min<std::uint64_t>(held_, c.values.size());
+    release(c.values.size());
     return sink({c.labels, samples, histograms});
   });
 }
@@ -189,34 +190,74 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
     PLUMBLINE_TRY(const bool done, summary_call(c, *m, grid, sink));
     if (done) return {};
   }
-  const bool counter = fn == Fn::rate || fn == Fn::increase;
-  LabelIndex seen;
-  std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
+  const Sink named = named_sink(c, sink);
+  if (range->kind == Kind::matrix && read_once(timing.source)) {
+    PLUMBLINE_TRY(Columns columns, read_columns(timing.source, false, [&](const RangeSeries& series) {
+      return range_column(c, grid, timing, scalars, series);
+    }));
+    for (Column& column : columns) PLUMBLINE_CHECK_OK(named(std::move(column)));
+    return {};
+  }
   return each_range(*range, grid, [&](const RangeSeries& series) -> Status {
-    const std::span<const Sample> samples = series.samples;
-    if (!series.histograms.empty()) {
-      Column column(keeps_name(fn) ? series.labels : series.labels.without(model::metric_name_label), grid.count);
-      PLUMBLINE_CHECK_OK(mixed_range(c, grid, series, scalars, column));
-      if (!column.any()) return {};
-      if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
-      PLUMBLINE_CHECK_OK(charge(grid.count));
-      return sink(std::move(column));
+    PLUMBLINE_TRY(std::optional<Column> column, range_column(c, grid, timing, scalars, series));
+    if (!column) return {};
+    PLUMBLINE_CHECK_OK(charge(grid.count));
+    return named(std::move(*column));
+  });
+}
+
+Sink Evaluator::named_sink(const Call& c, const Sink& sink) {
+  const Fn fn = c.function->id;
+  if (keeps_name(fn)) return sink;
+  const Expr* range = nullptr;
+  for (const ExprPtr& a : c.arguments)
+    if (type_of(*a) == Type::matrix) range = &unwrap(*a);
+  // Series of one metric stay distinct without its name.
+  const bool one_metric = range->kind == Kind::matrix && static_cast<const MatrixSelector&>(*range).selector->names_one_metric();
+  const bool counter = fn == Fn::rate || fn == Fn::increase;
+  return [this, &c, sink, counter, one_metric, informed = std::string(), seen = LabelIndex()](Column&& column) mutable -> Status {
+    if (const std::string_view name = column.labels.metric(); counter && name != informed && column.histograms.empty()) {
+      informed = name;
+      inform_counter(c, column.labels);
     }
-    if (samples.empty()) return {};
-    const std::vector<std::size_t> resets = counter ? counter_resets(samples) : std::vector<std::size_t>{};
-    Column column(keeps_name(fn) ? series.labels : series.labels.without(model::metric_name_label), grid.count);
-    bool any = false;
-    std::size_t low = 0, high = 0, reset_low = 0, reset_high = 0;
-    Window w;
-    w.range = timing.range;
-    for (std::size_t i = 0; i < grid.count; ++i) {
-      w.now = grid.at(i);
-      w.end = timing.reference(w.now);
-      // Windows only move forward, so both ends do too.
-      while (high < samples.size() && samples[high].t <= w.end) ++high;
-      while (low < high && samples[low].t <= w.end - w.range) ++low;
-      if (low == high) continue;
-      w.samples = samples.subspan(low, high - low);
+    column.labels = std::move(column.labels).without(model::metric_name_label);
+    if (!one_metric && !seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
+    return sink(std::move(column));
+  };
+}
+
+Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid& grid, const Timing& timing,
+                                                      const std::vector<Scalars>& scalars, const RangeSeries& series) {
+  const Fn fn = c.function->id;
+  std::optional<Column> column;
+  if (!series.histograms.empty()) {
+    column.emplace(series.labels, grid.count);
+    PLUMBLINE_CHECK_OK(mixed_range(c, grid, series, scalars, *column));
+    if (!column->any()) column.reset();
+    return column;
+  }
+  const std::span<const Sample> samples = series.samples;
+  if (samples.empty()) return column;
+  const bool counter = fn == Fn::rate || fn == Fn::increase;
+  const std::vector<std::size_t> resets = counter ? counter_resets(samples) : std::vector<std::size_t>{};
+  const bool overlapping = grid.count > 1 && timing.range >= 2 * grid.step && Sliding::supports(fn);
+  Sliding sliding(fn, samples);
+  std::size_t low = 0, high = 0, reset_low = 0, reset_high = 0;
+  std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
+  Window w;
+  w.range = timing.range;
+  for (std::size_t i = 0; i < grid.count; ++i) {
+    w.now = grid.at(i);
+    w.end = timing.reference(w.now);
+    // Windows only move forward, so both ends do too.
+    while (high < samples.size() && samples[high].t <= w.end) ++high;
+    while (low < high && samples[low].t <= w.end - w.range) ++low;
+    if (low == high) continue;
+    w.samples = samples.subspan(low, high - low);
+    if (!scalars.empty()) w.p1 = scalars[0][i];
+    if (scalars.size() > 1) w.p2 = scalars[1][i];
+    double v = 0;
+    if (!overlapping || !sliding.at(low, high, w.p1, v)) {
       if ((looked_at += w.samples.size()) > 1'000'000) {
         looked_at = 0;
         PLUMBLINE_CHECK_OK(tick());
@@ -228,19 +269,12 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
         w.resets = std::span(resets).subspan(reset_low, reset_high - reset_low);
         w.first_index = low;
       }
-      if (!scalars.empty()) w.p1 = scalars[0][i];
-      if (scalars.size() > 1) w.p2 = scalars[1][i];
-      double v = 0;
       if (!evaluate_window(fn, w, v)) continue;
-      column.set(i, v);
-      any = true;
     }
-    if (!any) return {};
-    if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
-    if (counter) inform_counter(c, series.labels);
-    PLUMBLINE_CHECK_OK(charge(grid.count));
-    return sink(std::move(column));
-  });
+    if (!column) column.emplace(series.labels, grid.count);
+    column->set(i, v);
+  }
+  return column;
 }
 
 Result<Columns> Evaluator::absent(const Call& c, const Grid& grid) {
@@ -252,7 +286,7 @@ Result<Columns> Evaluator::absent(const Call& c, const Grid& grid) {
     PLUMBLINE_CHECK_OK(each(argument, grid, [&](Column&& column) -> Status {
       for (std::size_t i = 0; i < grid.count; ++i)
         if (column.has(i)) out.present[i] = 0;
-      held_ -= std::min<std::uint64_t>(held_, column.values.size());
+      release(column.values.size());
       return {};
     }));
   } else {
@@ -354,7 +388,7 @@ Result<Scalars> Evaluator::scalar_call(const Call& c, const Grid& grid) {
   PLUMBLINE_CHECK_OK(each(*c.arguments[0], grid, [&](Column&& column) -> Status {
     for (std::size_t i = 0; i < grid.count; ++i)
       if (column.present[i]) out[i] = ++elements[i] == 1 ? column.values[i] : nan_value;
-    held_ -= std::min<std::uint64_t>(held_, column.values.size());
+    release(column.values.size());
     return {};
   }));
   return out;

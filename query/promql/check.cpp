@@ -44,6 +44,12 @@ Type type_of(const Expr& expr) {
   return Type::none;
 }
 
+bool Selector::names_one_metric() const {
+  for (const model::Matcher& m : matchers)
+    if (m.name() == model::metric_name_label && m.op() == model::MatchOp::equal) return true;
+  return false;
+}
+
 const Expr& unwrap(const Expr& expr) {
   const Expr* e = &expr;
   while (e->kind == Kind::paren) e = static_cast<const Paren*>(e)->inner.get();

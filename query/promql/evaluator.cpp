@@ -44,25 +44,28 @@ Evaluator::Evaluator(const Context& context)
     : context_(context), deadline_(context.clock.steady() + context.options.timeout) {}
 
 Status Evaluator::charge(std::size_t points) {
-  held_ += points;
-  if (held_ > context_.options.samples_max)
+  if (held_.fetch_add(points) + points > context_.options.samples_max)
     return fail(Code::over_limit, "query processing would load too many samples into memory in query execution");
   return {};
 }
 
+void Evaluator::release(std::size_t points) { held_ -= std::min<std::uint64_t>(held_, points); }
+
 void Evaluator::release(const Columns& columns) {
-  for (const Column& c : columns) held_ -= std::min<std::uint64_t>(held_, c.values.size());
+  for (const Column& c : columns) release(c.values.size());
 }
 
-Status Evaluator::tick() {
+Status Evaluator::tick() const {
   if (context_.clock.steady() > deadline_) return fail(Code::timeout, "query timed out in query execution");
   return {};
 }
 
 void Evaluator::warn(const Expr& at, std::string_view message) {
+  Lock lock(notes_mutex_);
   warnings_.insert(fmt::format("PromQL warning: {} ({})", message, place(context_.text, at.pos.begin)));
 }
 void Evaluator::inform(const Expr& at, std::string_view message) {
+  Lock lock(notes_mutex_);
   infos_.insert(fmt::format("PromQL info: {} ({})", message, place(context_.text, at.pos.begin)));
 }
 
@@ -92,7 +95,7 @@ Result<Columns> Evaluator::merged(Columns columns) {
       else
         into.set(i, std::move(c.histograms[i]));
     }
-    held_ -= std::min<std::uint64_t>(held_, c.values.size());
+    release(c.values.size());
   }
   return out;
 }
@@ -172,45 +175,59 @@ Result<Scalars> Evaluator::scalar(const Expr& e, const Grid& grid) {
 
 // ----------------------------------------------------------------------------------------------------------- selectors
 
+std::optional<Column> Evaluator::newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid,
+                                                bool timestamps) const {
+  const std::int64_t lookback = context_.options.lookback.count();
+  const std::span<const Sample> samples = series.samples;
+  const std::span<const HistogramPoint> histograms = series.histograms;
+  std::optional<Column> out;
+  const auto column = [&]() -> Column& {
+    if (!out) out.emplace(series.labels, grid.count);
+    return *out;
+  };
+  std::size_t next = 0;  // the first sample after the reference time
+  std::size_t next_histogram = 0;
+  for (std::size_t i = 0; i < grid.count; ++i) {
+    const std::int64_t t = timing.reference(grid.at(i));
+    if (i == 0) next = static_cast<std::size_t>(std::ranges::upper_bound(samples, t, {}, &Sample::t) - samples.begin());
+    while (next < samples.size() && samples[next].t <= t) ++next;
+    while (next_histogram < histograms.size() && histograms[next_histogram].t <= t) ++next_histogram;
+    if (next_histogram > 0 && (next == 0 || histograms[next_histogram - 1].t > samples[next - 1].t)) {
+      const HistogramPoint& newest = histograms[next_histogram - 1];
+      if (newest.t <= t - lookback || !newest.h) continue;
+      if (timestamps)
+        column().set(i, static_cast<double>(newest.t) / 1000);
+      else
+        column().set(i, newest.h);
+      continue;
+    }
+    if (next == 0) continue;
+    const Sample& newest = samples[next - 1];
+    if (newest.t <= t - lookback || model::is_stale(newest.v)) continue;
+    column().set(i, timestamps ? static_cast<double>(newest.t) / 1000 : newest.v);
+  }
+  return out;
+}
+
 Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink) {
   if (s.extended == Extended::smoothed && !timestamps) return smoothed_selector(s, grid, sink);
   const Timing& timing = timings_.at(&s);
-  const std::int64_t lookback = context_.options.lookback.count();
+  const auto to_column = [&](const RangeSeries& series) -> Result<std::optional<Column>> {
+    return newest_samples(series, timing, grid, timestamps);
+  };
+  if (read_once(timing.source)) {
+    PLUMBLINE_TRY(Columns columns, read_columns(timing.source, true, to_column));
+    for (Column& c : columns) PLUMBLINE_CHECK_OK(sink(std::move(c)));
+    return {};
+  }
   std::size_t done = 0;
   PLUMBLINE_TRY(const auto* read, loaded(timing.source));
   for (const LoadedSeries& series : *read) {
     if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
-    Column column(series.labels, grid.count);
-    bool any = false;
-    const std::vector<Sample>& samples = series.samples;
-    const std::vector<HistogramPoint>& histograms = series.histograms;
-    std::size_t next = 0;  // the first sample after the reference time
-    std::size_t next_histogram = 0;
-    for (std::size_t i = 0; i < grid.count; ++i) {
-      const std::int64_t t = timing.reference(grid.at(i));
-      if (i == 0)
-        next = static_cast<std::size_t>(std::ranges::upper_bound(samples, t, {}, &Sample::t) - samples.begin());
-      while (next < samples.size() && samples[next].t <= t) ++next;
-      while (next_histogram < histograms.size() && histograms[next_histogram].t <= t) ++next_histogram;
-      if (next_histogram > 0 && (next == 0 || histograms[next_histogram - 1].t > samples[next - 1].t)) {
-        const HistogramPoint& newest = histograms[next_histogram - 1];
-        if (newest.t <= t - lookback || !newest.h) continue;
-        if (timestamps)
-          column.set(i, static_cast<double>(newest.t) / 1000);
-        else
-          column.set(i, newest.h);
-        any = true;
-        continue;
-      }
-      if (next == 0) continue;
-      const Sample& newest = samples[next - 1];
-      if (newest.t <= t - lookback || model::is_stale(newest.v)) continue;
-      column.set(i, timestamps ? static_cast<double>(newest.t) / 1000 : newest.v);
-      any = true;
-    }
-    if (!any) continue;
+    std::optional<Column> column = newest_samples({series.labels, series.samples, series.histograms}, timing, grid, timestamps);
+    if (!column) continue;
     PLUMBLINE_CHECK_OK(charge(grid.count));
-    PLUMBLINE_CHECK_OK(sink(std::move(column)));
+    PLUMBLINE_CHECK_OK(sink(std::move(*column)));
   }
   return {};
 }
@@ -315,6 +332,7 @@ Result<Answer> Evaluator::run(const Expr& root) {
     }
     case Type::none: break;
   }
+  Lock lock(notes_mutex_);
   answer.warnings.assign(warnings_.begin(), warnings_.end());
   answer.infos.assign(infos_.begin(), infos_.end());
   return answer;

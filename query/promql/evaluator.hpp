@@ -4,6 +4,7 @@
 //   prepare (durations, @, time ranges) -> columns bottom-up, each distinct selector read once, when it is needed -> answer
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <set>
@@ -12,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "daemon/base/mutex.hpp"
 #include "query/promql/ast.hpp"
 #include "query/promql/functions.hpp"
 #include "query/promql/value.hpp"
@@ -19,7 +21,7 @@
 
 namespace plumbline::query::promql {
 
-// Threads: one. Borrows: everything; lives for one query.
+// Threads: one, which shares the reading of series with options.workers. Borrows: everything; lives for one query.
 class Evaluator {
  public:
   struct Context {
@@ -55,6 +57,7 @@ class Evaluator {
     model::Matchers matchers;
     model::TimeRange range;
     std::vector<LoadedSeries> series;
+    std::size_t uses = 1;  // selectors of the query that read it
     bool loaded = false;
   };
   // The samples of one series of a range vector, with the window around each step.
@@ -64,15 +67,23 @@ class Evaluator {
     std::span<const HistogramPoint> histograms;
   };
   using RangeSink = std::function<Status(const RangeSeries&)>;
+  // One series to its column, called from several threads at once. No column: no value at any step.
+  using ToColumn = std::function<Result<std::optional<Column>>(const RangeSeries&)>;
 
   // prepare.cpp
   Status prepare(const Expr& e, model::TimeRange times);
   Result<Timing> resolve(const Modifiers& m);
-  // The samples of a source, read at the first call.
+  // Reads a source, cut into parts that run at the same time; counted and held to the limits.
+  using SourceVisitor = std::function<Status(std::size_t part, const Labels&, const storage::SeriesPoints&)>;
+  Status read(const Source& source, const SourceVisitor& visit);
+  // The samples of a source, read at the first call and kept.
   Result<const std::vector<LoadedSeries>*> loaded(std::size_t source);
-  // Reads what the source asks for; of the series that match, those that `wanted` takes.
+  // Reads what the source asks for; of the series that match, those that `wanted` takes, which is asked from several threads.
   using Wanted = std::function<bool(const Labels&)>;
   Status read_source(Source& source, const Wanted& wanted);
+  // The columns of a source that nobody else needs: its samples are turned into them as they are read, and not kept. Sorted.
+  Result<Columns> read_columns(std::size_t source, bool keep_stale, const ToColumn& to_column);
+  bool read_once(std::size_t source) const { return sources_[source].uses == 1 && !sources_[source].loaded; }
   Grid subquery_grid(const Timing& timing, const Grid& grid) const;
   bool constant(const Expr& e) const;
 
@@ -82,6 +93,7 @@ class Evaluator {
   Result<Columns> collect(const Expr& e, const Grid& grid);
   Result<Scalars> scalar(const Expr& e, const Grid& grid);
   Status selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink);
+  std::optional<Column> newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid, bool timestamps) const;
   Result<Columns> unary(const Unary& u, const Grid& grid);
   Answer answer_vector(Columns columns);
   Answer answer_matrix(Columns columns);
@@ -90,6 +102,11 @@ class Evaluator {
   // calls.cpp
   Status each_range(const Expr& e, const Grid& grid, const RangeSink& sink);
   Status range_call(const Call& c, const Grid& grid, const Sink& sink);
+  // What range_call does with one series; the column still has the metric's name.
+  Result<std::optional<Column>> range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars,
+                                             const RangeSeries& series);
+  // Columns of a range function, with the metric's names as they were: drops them, and says what has to be said of them.
+  Sink named_sink(const Call& c, const Sink& sink);
   Result<Columns> absent(const Call& c, const Grid& grid);
 
   // extended_ranges.cpp
@@ -157,10 +174,11 @@ class Evaluator {
   Result<Columns> set_operation(const Binary& b, const Grid& grid);
   Result<Columns> vector_vector(const Binary& b, const Grid& grid);
 
-  // Limits. charge() counts samples read and points held; release() gives back what a parent has consumed.
+  // Limits, from any thread. charge() counts samples read and points held; release() gives back what a parent has consumed.
   Status charge(std::size_t points);
+  void release(std::size_t points);
   void release(const Columns& columns);
-  Status tick();  // fails with timeout
+  Status tick() const;  // fails with timeout
   // Joins columns that lost their difference with the metric name. Fails: execution, two values at one step.
   Result<Columns> merged(Columns columns);
 
@@ -170,11 +188,12 @@ class Evaluator {
 
   Context context_;
   Steady deadline_;
-  std::uint64_t held_ = 0;
-  std::uint64_t series_read_ = 0;
+  std::atomic<std::uint64_t> held_ = 0;
+  std::atomic<std::uint64_t> series_read_ = 0;
   std::unordered_map<const Expr*, Timing> timings_;
   std::vector<Source> sources_;
-  std::set<std::string> warnings_, infos_;
+  Mutex notes_mutex_;
+  std::set<std::string> warnings_ PLUMBLINE_GUARDED_BY(notes_mutex_), infos_ PLUMBLINE_GUARDED_BY(notes_mutex_);
 };
 
 std::unexpected<Error> execution_error(std::string message);

@@ -61,18 +61,23 @@ struct KahanMean {
 // NaN sorts as the smallest.
 inline bool nan_first_less(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a < b; }
 
-// Linear interpolation at rank q * (n - 1). Reorders the values.
-inline double quantile_of(double q, std::vector<double>& values) {
+// Linear interpolation at rank q * (n - 1) of values in that order.
+inline double quantile_of_sorted(double q, const std::vector<double>& values) {
   if (values.empty() || std::isnan(q)) return nan_value;
   if (q < 0) return -infinity;
   if (q > 1) return infinity;
-  std::sort(values.begin(), values.end(), nan_first_less);
   const double rank = q * (static_cast<double>(values.size()) - 1);
   const double lower = std::max(0.0, std::floor(rank));
   const auto low = static_cast<std::size_t>(lower);
   const std::size_t high = std::min(values.size() - 1, low + 1);
   const double weight = rank - std::floor(rank);
   return values[low] * (1 - weight) + values[high] * weight;
+}
+
+// Reorders the values.
+inline double quantile_of(double q, std::vector<double>& values) {
+  std::sort(values.begin(), values.end(), nan_first_less);
+  return quantile_of_sorted(q, values);
 }
 
 // Go's strconv.FormatFloat(v, 'f', -1, 64): never an exponent.

@@ -1,7 +1,6 @@
 // Before evaluation: durations and @ become numbers, every selector gets the time range its uses need, and each distinct
 // selector is read once.
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -42,6 +41,7 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
         sources_[i].range.min = std::min(sources_[i].range.min, need.min);
         sources_[i].range.max = std::max(sources_[i].range.max, need.max);
         timing.source = i;
+        ++sources_[i].uses;
         return;
       }
     timing.source = sources_.size();
@@ -97,48 +97,6 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
       return {};
     }
   }
-  return {};
-}
-
-Result<const std::vector<Evaluator::LoadedSeries>*> Evaluator::loaded(std::size_t index) {
-  Source& source = sources_[index];
-  if (!source.loaded) PLUMBLINE_CHECK_OK(read_source(source, nullptr));
-  return &source.series;
-}
-
-Status Evaluator::read_source(Source& source, const Wanted& wanted) {
-  source.loaded = true;
-  if (source.range.min > source.range.max) return {};
-  PLUMBLINE_CHECK_OK(tick());
-  Status inside;
-  // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
-  const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
-                                   context_.options.series_max};
-  const Status read = context_.reader.select(query, [&](const Labels& labels, const storage::SeriesPoints& points) {
-    if (++series_read_ > context_.options.series_max) {
-      inside = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
-      return false;
-    }
-    if (series_read_ % 1024 == 0) {
-      if (inside = tick(); !inside) return false;
-    }
-    if (wanted && !wanted(labels)) return true;
-    std::size_t worth = points.samples.size();
-    for (const model::HistogramSample& s : points.histograms) worth += model::samples_worth(s.h);
-    if (inside = charge(worth); !inside) return false;
-    LoadedSeries one{labels, {points.samples.begin(), points.samples.end()}, {}, false};
-    for (const Sample& s : points.samples) one.stale |= model::is_stale(s.v);
-    one.histograms.reserve(points.histograms.size());
-    for (const model::HistogramSample& s : points.histograms) {
-      one.stale |= s.h.is_stale();
-      one.histograms.push_back({s.t, s.h.is_stale() ? nullptr : std::make_shared<const NativeHistogram>(from_model(s.h))});
-    }
-    source.series.push_back(std::move(one));
-    return true;
-  });
-  PLUMBLINE_CHECK_OK(inside);
-  PLUMBLINE_CHECK_OK(read);
-  std::ranges::sort(source.series, {}, &LoadedSeries::labels);
   return {};
 }
 

@@ -22,6 +22,7 @@ list(APPEND QUERY_SOURCES
   promql/info.cpp
   promql/label_functions.cpp
   promql/lexer.cpp
+  promql/load.cpp
   promql/native_histogram.cpp
   promql/parser.cpp
   promql/parser_literal.cpp
@@ -31,4 +32,6 @@ list(APPEND QUERY_SOURCES
   promql/range_functions.cpp
   promql/range_histograms.cpp
   promql/selectors.cpp
-  promql/summaries.cpp)
+  promql/sliding.cpp
+  promql/summaries.cpp
+  promql/workers.cpp)

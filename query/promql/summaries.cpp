@@ -74,7 +74,6 @@ bool Evaluator::summaries_pay(std::int64_t range, std::size_t steps, std::int64_
 // The answer is false when some window needs its samples: then nothing was handed to the sink.
 Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink) {
   const Fn fn = c.function->id;
-  const bool counter = fn == Fn::rate || fn == Fn::increase;
   const Timing& timing = timings_.at(&m);
   std::vector<model::TimeRange> windows;
   windows.reserve(grid.count);
@@ -107,13 +106,10 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   PLUMBLINE_TRY(const bool floats_only, read);
   if (!exact || !floats_only) return false;
   std::ranges::sort(columns, {}, &Column::labels);
-  LabelIndex seen;
+  const Sink named = named_sink(c, sink);
   for (Column& column : columns) {
-    if (counter) inform_counter(c, column.labels);
-    if (!keeps_name(fn)) column.labels = column.labels.without(model::metric_name_label);
-    if (!seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
     PLUMBLINE_CHECK_OK(charge(grid.count));
-    PLUMBLINE_CHECK_OK(sink(std::move(column)));
+    PLUMBLINE_CHECK_OK(named(std::move(column)));
   }
   return true;
 }

@@ -97,6 +97,7 @@ class SeriesEngine {
   Status forget();
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const;
+  Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const;
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows, const WindowVisitor& visit) const;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit) const;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range) const;
@@ -110,6 +111,8 @@ class SeriesEngine {
   std::vector<DamagedSegment> damaged() const;
   // The segments with samples in range. Fails when one that may have some is damaged.
   Result<Segments> touching(TimeRange range) const;
+  struct Reading;
+  Status read_part(Reading& reading, std::span<const SeriesRef> wanted, const SeriesVisitor& visit) const;
   Roaring candidates(const std::vector<Matchers>& selectors) const;
   // Those of `ids` that have a sample in range.
   Result<Roaring> present(const Roaring& ids, TimeRange range) const;

@@ -1,5 +1,6 @@
 // The read side of the metric engine: which series have samples in a range, and what the samples are.
 #include <algorithm>
+#include <atomic>
 
 #include "daemon/base/check.hpp"
 #include "storage/series/merge.hpp"
@@ -9,8 +10,10 @@ namespace plumbline::storage::series {
 
 namespace {
 
-// What one pass over the segments may hold: about 64 MiB of samples at one every 15 s.
-constexpr std::size_t samples_at_once = 4u << 20;
+// What one pass of one thread over the segments may hold: about 32 MiB of samples at one every 15 s.
+constexpr std::size_t samples_at_once = 2u << 20;
+// Fewer series are not worth another thread: some 30 us of decoding at 100 samples each.
+constexpr std::size_t part_series_min = 64;
 constexpr std::int64_t usual_interval_ms = 15'000;
 
 // How many series one pass takes: enough to decode a group once for many of them, few enough for the memory above.
@@ -33,40 +36,80 @@ Result<Segments> SeriesEngine::touching(TimeRange range) const {
   return out;
 }
 
+// What the parts of one select share.
+struct SeriesEngine::Reading {
+  const SeriesQuery& query;
+  const Heads heads;
+  const Segments segments;
+  const std::size_t step;  // series at once
+  std::atomic<std::uint64_t> samples{0};
+  std::atomic<std::uint64_t> series{0};
+  std::atomic<bool> stopped{false};
+};
+
 Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit) const {
+  const Runner here = [](std::size_t count, const std::function<void(std::size_t)>& task) {
+    for (std::size_t i = 0; i < count; ++i) task(i);
+  };
+  return select_parts(query, here, [&](std::size_t, const Labels& labels, const SeriesPoints& points) { return visit(labels, points); });
+}
+
+Status SeriesEngine::select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const {
   if (query.range.max < query.range.min) return {};
-  const Heads heads = this->heads();  // first: see the header
-  PLUMBLINE_TRY(const Segments segments, touching(query.range));
+  Heads heads = this->heads();  // first: see the header
+  PLUMBLINE_TRY(Segments segments, touching(query.range));
   const std::vector<SeriesRef> wanted = index_.refs(index_.resolve(query.matchers));
+  if (wanted.empty()) return {};
   TimeRange bounded = query.range;
   bounded.min = std::max(bounded.min, time_min());
   bounded.max = std::max(bounded.min, std::min(bounded.max, time_max()));
-  const std::size_t step = series_at_once(bounded);
-  std::uint64_t samples_read = 0;
-  std::uint64_t series_read = 0;
-  std::vector<Gather> gathers(std::min(step, wanted.size()));
+  Reading reading{query, std::move(heads), std::move(segments), series_at_once(bounded)};
+  const std::size_t parts = std::clamp<std::size_t>(wanted.size() / part_series_min, 1, parts_max);
+  std::vector<Status> ends(parts);
+  run(parts, [&](std::size_t part) {
+    const std::size_t from = wanted.size() * part / parts, to = wanted.size() * (part + 1) / parts;
+    const auto visit_here = [&](const Labels& labels, const SeriesPoints& points) { return visit(part, labels, points); };
+    ends[part] = read_part(reading, std::span(wanted).subspan(from, to - from), visit_here);
+    if (!ends[part]) reading.stopped = true;
+  });
+  for (const Status& end : ends) PLUMBLINE_CHECK_OK(end);
+  return {};
+}
+
+Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> wanted, const SeriesVisitor& visit) const {
+  const SeriesQuery& query = reading.query;
+  std::vector<Gather> gathers(std::min(reading.step, wanted.size()));
   const auto too_many_samples = [&] {
     return fail(Code::over_limit, "the query reads more than " + std::to_string(query.samples_max) +
                                       " samples (samples_max): narrow its selector or its range");
   };
-  for (std::size_t from = 0; from < wanted.size(); from += step) {
-    const auto batch = std::span(wanted).subspan(from, std::min(step, wanted.size() - from));
+  for (std::size_t from = 0; from < wanted.size() && !reading.stopped; from += reading.step) {
+    const auto batch = wanted.subspan(from, std::min(reading.step, wanted.size() - from));
     // A batch is sized for floats; histograms are counted while they are gathered, because one may be worth thousands of them.
     std::uint64_t gathered = 0;
-    for (const auto& segment : segments) {
+    for (const auto& segment : reading.segments) {
+      // Chunks come in the order of the batch, nearly always: the search goes on where it was.
+      std::size_t at = 0;
+      const auto gather_of = [&](SeriesRef ref) -> Gather& {
+        if (at >= batch.size() || batch[at] != ref) {
+          if (at + 1 < batch.size() && batch[at + 1] == ref)
+            ++at;
+          else
+            at = static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin());
+        }
+        return gathers[at];
+      };
       const auto gather_chunk = [&](const SegmentChunk& chunk) -> Status {
-        const SeriesRef ref{chunk.info().vshard, chunk.info().id};
-        const auto at = std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin();
-        Gather& gather = gathers[static_cast<std::size_t>(at)];
+        Gather& gather = gather_of({chunk.info().vshard, chunk.info().id});
         PLUMBLINE_CHECK_OK(chunk.samples(query.range, gather.buffer()));
         gather.commit(segment->seal());
         return {};
       };
       PLUMBLINE_CHECK_OK(segment->read(batch, query.range, gather_chunk));
       const auto gather_histograms = [&](SeriesRef ref, std::vector<HistogramSample>&& samples) -> Status {
-        Gather& gather = gathers[static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin())];
+        Gather& gather = gather_of(ref);
         for (const HistogramSample& s : samples) gathered += model::samples_worth(s.h);
-        if (samples_read + gathered > query.samples_max) return too_many_samples();
+        if (reading.samples + gathered > query.samples_max) return too_many_samples();
         std::ranges::move(samples, std::back_inserter(gather.histogram_buffer()));
         gather.commit(segment->seal());
         return {};
@@ -75,17 +118,20 @@ Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Gather& gather = gathers[i];
-      for (const auto& head : heads)
+      for (const auto& head : reading.heads)
         if (head->read(batch[i].id, query.range, gather.buffer(), gather.histogram_buffer())) gather.commit(head->seal_number());
       if (gather.empty()) continue;
       gather.end();
-      if (++series_read > query.series_max)
+      if (reading.series.fetch_add(1) >= query.series_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.series_max) +
                                           " series (series_max): narrow its selector");
-      samples_read += gather.samples().size();
-      for (const HistogramSample& s : gather.histograms()) samples_read += model::samples_worth(s.h);
-      if (samples_read > query.samples_max) return too_many_samples();
-      if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms()})) return {};
+      std::uint64_t worth = gather.samples().size();
+      for (const HistogramSample& s : gather.histograms()) worth += model::samples_worth(s.h);
+      if (reading.samples.fetch_add(worth) + worth > query.samples_max) return too_many_samples();
+      if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms()})) {
+        reading.stopped = true;
+        return {};
+      }
       gather.clear();
     }
   }

@@ -1,0 +1,119 @@
+// Reading the series of selectors: in parts, on several threads, within the query's limits.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "query/promql/evaluator.hpp"
+#include "query/promql/workers.hpp"
+
+namespace plumbline::query::promql {
+
+namespace {
+
+// Histograms as evaluation wants them; a stale marker has none.
+std::vector<HistogramPoint> evaluable(std::span<const model::HistogramSample> histograms) {
+  std::vector<HistogramPoint> out;
+  out.reserve(histograms.size());
+  for (const model::HistogramSample& s : histograms)
+    out.push_back({s.t, s.h.is_stale() ? nullptr : std::make_shared<const NativeHistogram>(from_model(s.h))});
+  return out;
+}
+
+// In samples.
+std::size_t worth_of(const storage::SeriesPoints& points) {
+  std::size_t worth = points.samples.size();
+  for (const model::HistogramSample& s : points.histograms) worth += model::samples_worth(s.h);
+  return worth;
+}
+
+bool any_stale(std::span<const Sample> samples, std::span<const HistogramPoint> histograms) {
+  return std::ranges::any_of(samples, [](const Sample& s) { return model::is_stale(s.v); }) ||
+         std::ranges::any_of(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
+}
+
+}  // namespace
+
+Status Evaluator::read(const Source& source, const SourceVisitor& visit) {
+  if (source.range.min > source.range.max) return {};
+  PLUMBLINE_CHECK_OK(tick());
+  // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
+  const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
+                                   context_.options.series_max};
+  std::array<Status, storage::parts_max> ends;
+  const auto visit_one = [&](std::size_t part, const Labels& labels, const storage::SeriesPoints& points) {
+    const std::uint64_t number = ++series_read_;
+    if (number > context_.options.series_max)
+      ends[part] = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
+    else if (number % 256 == 0)
+      ends[part] = tick();
+    if (ends[part]) ends[part] = visit(part, labels, points);
+    return ends[part].has_value();
+  };
+  const storage::Runner run = [&](std::size_t count, const std::function<void(std::size_t)>& task) {
+    if (context_.options.workers) return context_.options.workers->run(count, task);
+    for (std::size_t i = 0; i < count; ++i) task(i);
+  };
+  const Status read = context_.reader.select_parts(query, run, visit_one);
+  for (const Status& end : ends) PLUMBLINE_CHECK_OK(end);
+  return read;
+}
+
+Result<const std::vector<Evaluator::LoadedSeries>*> Evaluator::loaded(std::size_t index) {
+  Source& source = sources_[index];
+  if (!source.loaded) PLUMBLINE_CHECK_OK(read_source(source, nullptr));
+  return &source.series;
+}
+
+Status Evaluator::read_source(Source& source, const Wanted& wanted) {
+  source.loaded = true;
+  std::array<std::vector<LoadedSeries>, storage::parts_max> parts;
+  const auto keep = [&](std::size_t part, const Labels& labels, const storage::SeriesPoints& points) -> Status {
+    if (wanted && !wanted(labels)) return {};
+    PLUMBLINE_CHECK_OK(charge(worth_of(points)));
+    LoadedSeries one{labels, {points.samples.begin(), points.samples.end()}, evaluable(points.histograms), false};
+    one.stale = any_stale(one.samples, one.histograms);
+    parts[part].push_back(std::move(one));
+    return {};
+  };
+  PLUMBLINE_CHECK_OK(read(source, keep));
+  for (std::vector<LoadedSeries>& part : parts) std::ranges::move(part, std::back_inserter(source.series));
+  std::ranges::sort(source.series, {}, &LoadedSeries::labels);
+  return {};
+}
+
+Result<Columns> Evaluator::read_columns(std::size_t index, bool keep_stale, const ToColumn& to_column) {
+  struct Part {
+    Columns columns;
+    std::vector<Sample> kept;
+  };
+  std::array<Part, storage::parts_max> parts;
+  const auto turn = [&](std::size_t part_number, const Labels& labels, const storage::SeriesPoints& points) -> Status {
+    Part& part = parts[part_number];
+    // The samples of a series count while it is looked at.
+    const std::size_t worth = worth_of(points);
+    PLUMBLINE_CHECK_OK(charge(worth));
+    std::span<const Sample> samples = points.samples;
+    std::vector<HistogramPoint> histograms = evaluable(points.histograms);
+    if (!keep_stale && any_stale(samples, histograms)) {
+      part.kept.clear();
+      std::ranges::copy_if(samples, std::back_inserter(part.kept), [](const Sample& s) { return !model::is_stale(s.v); });
+      samples = part.kept;
+      std::erase_if(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
+    }
+    PLUMBLINE_TRY(std::optional<Column> column, to_column({labels, samples, histograms}));
+    release(worth);
+    if (!column) return {};
+    PLUMBLINE_CHECK_OK(charge(column->values.size()));
+    part.columns.push_back(std::move(*column));
+    return {};
+  };
+  PLUMBLINE_CHECK_OK(read(sources_[index], turn));
+  Columns out = std::move(parts[0].columns);
+  for (std::size_t i = 1; i < parts.size(); ++i) std::ranges::move(parts[i].columns, std::back_inserter(out));
+  std::ranges::sort(out, {}, &Column::labels);
+  return out;
+}
+
+}  // namespace plumbline::query::promql

@@ -1,0 +1,97 @@
+#include "query/promql/sliding.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace plumbline::query::promql {
+
+bool Sliding::supports(Fn fn) {
+  switch (fn) {
+    case Fn::sum_over_time:
+    case Fn::avg_over_time:
+    case Fn::min_over_time:
+    case Fn::max_over_time:
+    case Fn::ts_of_min_over_time:
+    case Fn::ts_of_max_over_time:
+    case Fn::quantile_over_time: return true;
+    default: return false;
+  }
+}
+
+bool Sliding::at(std::size_t low, std::size_t high, double q, double& out) {
+  bool done = false;
+  switch (fn_) {
+    case Fn::sum_over_time:
+    case Fn::avg_over_time: done = sum(low, high, out); break;
+    case Fn::quantile_over_time: done = quantile(low, high, q, out); break;
+    default: done = extreme(low, high, out); break;
+  }
+  low_ = low;
+  high_ = high;
+  return done;
+}
+
+bool Sliding::extreme(std::size_t low, std::size_t high, double& out) {
+  const bool least = fn_ == Fn::min_over_time || fn_ == Fn::ts_of_min_over_time;
+  const bool timestamp = fn_ == Fn::ts_of_min_over_time || fn_ == Fn::ts_of_max_over_time;
+  // Of equal values the first one counts, of timestamps the last.
+  const auto beats = [&](double a, double b) {
+    if (timestamp && a == b) return true;
+    return least ? a < b : a > b;
+  };
+  for (std::size_t i = std::max(low, high_); i < high; ++i) {
+    if (std::isnan(samples_[i].v)) continue;
+    while (best_.size() > best_first_ && beats(samples_[i].v, samples_[best_.back()].v)) best_.pop_back();
+    best_.push_back(i);
+  }
+  while (best_first_ < best_.size() && best_[best_first_] < low) ++best_first_;
+  if (best_first_ > 1024 && best_first_ * 2 > best_.size()) {
+    best_.erase(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(best_first_));
+    best_first_ = 0;
+  }
+  const Sample& found = best_first_ < best_.size() ? samples_[best_[best_first_]] : samples_[high - 1];  // all of them NaN
+  out = timestamp ? static_cast<double>(found.t) / 1000 : found.v;
+  return true;
+}
+
+bool Sliding::sum(std::size_t low, std::size_t high, double& out) {
+  const std::size_t fresh = std::max(low, high_);
+  if (low >= middle_) {
+    // Everything known has left: the window's samples become the part whose tails are known.
+    middle_ = high;
+    tails_from_ = low;
+    tails_.resize(high - low);
+    KahanSum tail;
+    for (std::size_t i = high; i-- > low;) {
+      tail.add(samples_[i].v);
+      tails_[i - low] = tail;
+    }
+    front_ = {};
+  } else {
+    for (std::size_t i = fresh; i < high; ++i) front_.add(samples_[i].v);
+  }
+  KahanSum all = tails_[low - tails_from_];
+  all.add(front_.sum);
+  all.lost += front_.lost;
+  const double total = all.total();
+  if (!std::isfinite(total)) return false;  // infinities and NaN that come and go, or an overflow: their order matters
+  out = fn_ == Fn::sum_over_time ? total : all.sum / static_cast<double>(high - low) + all.lost / static_cast<double>(high - low);
+  return true;
+}
+
+bool Sliding::quantile(std::size_t low, std::size_t high, double q, double& out) {
+  const auto place = [&](double v) { return std::lower_bound(sorted_.begin(), sorted_.end(), v, nan_first_less); };
+  const std::size_t kept_from = std::min(std::max(low, low_), high_), fresh_from = std::max(low, high_);
+  if (high - fresh_from + kept_from - low_ > (high - low) / 2) {
+    sorted_.clear();
+    for (std::size_t i = low; i < high; ++i) sorted_.push_back(samples_[i].v);
+    std::sort(sorted_.begin(), sorted_.end(), nan_first_less);
+  } else {
+    for (std::size_t i = low_; i < kept_from; ++i) sorted_.erase(place(samples_[i].v));
+    for (std::size_t i = fresh_from; i < high; ++i) sorted_.insert(place(samples_[i].v), samples_[i].v);
+  }
+  out = quantile_of_sorted(q, sorted_);
+  return true;
+}
+
+}  // namespace plumbline::query::promql

@@ -1,0 +1,131 @@
+// Reading in parts on several threads, and windows that slide: the same answers as one thread and as each window by itself.
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <random>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "query/promql/range_functions.hpp"
+#include "query/promql/sliding.hpp"
+#include "query/promql/workers.hpp"
+#include "query/query.hpp"
+#include "tests/support/support.hpp"
+
+using namespace plumbline;
+using namespace plumbline::query;
+using model::Sample;
+
+TEST_CASE("workers run every task once, whoever else runs some") {
+  Workers workers(3);
+  std::vector<std::thread> callers;
+  std::array<std::array<std::atomic<int>, 500>, 4> ran{};
+  for (std::size_t caller = 0; caller < ran.size(); ++caller)
+    callers.emplace_back([&, caller] {
+      for (int round = 0; round < 5; ++round)
+        workers.run(100, [&, round](std::size_t i) { ++ran[caller][static_cast<std::size_t>(round) * 100 + i]; });
+    });
+  for (std::thread& t : callers) t.join();
+  for (const auto& caller : ran)
+    for (const std::atomic<int>& n : caller) CHECK(n == 1);
+  workers.run(0, [](std::size_t) { FAIL("there is no task"); });
+}
+
+TEST_CASE("a sliding window answers as each window by itself") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const auto one_of = [&](std::initializer_list<double> values) { return values.begin()[random() % values.size()]; };
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Sample> samples(1 + random() % 300);
+    const bool odd = round % 2 == 1;  // with what breaks sums and orders
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      samples[i] = {static_cast<std::int64_t>(i) * 15'000,
+                    odd && random() % 20 == 0 ? one_of({NAN, INFINITY, -INFINITY, 1e308, -1e308, -0.0})
+                                              : static_cast<double>(random() % 50) / one_of({1, 3, 1e-6})};
+    for (const promql::Fn fn : {promql::Fn::sum_over_time, promql::Fn::avg_over_time, promql::Fn::min_over_time, promql::Fn::max_over_time,
+                                promql::Fn::ts_of_min_over_time, promql::Fn::ts_of_max_over_time, promql::Fn::quantile_over_time}) {
+      REQUIRE(promql::Sliding::supports(fn));
+      promql::Sliding sliding(fn, samples);
+      const double q = one_of({0, 0.5, 0.99, 1});
+      std::size_t low = 0, high = 0;
+      while (high < samples.size()) {
+        high = std::min(samples.size(), high + 1 + random() % (random() % 10 == 0 ? 100 : 5));
+        low = std::min(high - 1, low + random() % (random() % 10 == 0 ? 100 : 5));
+        promql::Window w;
+        w.samples = std::span(samples).subspan(low, high - low);
+        w.p1 = q;
+        double direct = 0, slid = 0;
+        REQUIRE(promql::evaluate_window(fn, w, direct));
+        if (!sliding.at(low, high, q, slid)) {
+          const bool sums = fn == promql::Fn::sum_over_time || fn == promql::Fn::avg_over_time;
+          CHECK(sums);
+          continue;
+        }
+        INFO("fn " << static_cast<int>(fn) << " window [" << low << ", " << high << ") of " << samples.size());
+        if (std::isnan(direct)) CHECK(std::isnan(slid));
+        else if (std::isfinite(direct)) CHECK(std::fabs(slid - direct) <= 4e-16 * std::fabs(direct));
+        else CHECK(slid == direct);
+      }
+    }
+  }
+}
+
+TEST_CASE("several threads answer as one does, on sealed and unsealed series") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  test::TempDir directory;
+  test::ManualClock clock;
+  const std::unique_ptr<Log> log = make_null_log();
+  Registry registry;
+  storage::Options options;
+  options.path = directory.path("store");
+  auto opened = storage::Store::open(options, clock, *log, registry);
+  REQUIRE(opened);
+  storage::Store& store = **opened;
+  const std::int64_t end = clock.now_ms();
+  for (const std::int64_t from : {end - 3'600'000, end - 1'800'000}) {
+    storage::WriteBatch batch;
+    for (int i = 0; i < 700; ++i) {
+      storage::SeriesSamples s;
+      s.labels = model::Labels::of({{"__name__", i % 2 == 0 ? "requests_total" : "level"}, {"i", std::to_string(i)}, {"g", std::to_string(i % 7)}});
+      double v = 0;
+      for (std::int64_t t = from; t < from + 1'800'000; t += 15'000) {
+        v += static_cast<double>(random() % 20) / 8;
+        s.samples.push_back({t + i, random() % 50 == 0 ? model::stale_nan : v});
+      }
+      batch.series.push_back(std::move(s));
+    }
+    REQUIRE(store.write(std::move(batch)));
+    if (from < end - 1'800'000) REQUIRE(store.seal());
+  }
+  const Engine alone(store, clock, {});
+  EngineOptions shared;
+  shared.workers = make_workers(3);
+  const Engine together(store, clock, shared);
+  for (const char* text :
+       {"sum by (g) (rate(requests_total[5m]))", "level", "level offset 10m", "avg_over_time(level[10m])", "quantile_over_time(0.9, level[7m])",
+        "topk(3, level)", "max_over_time(rate(requests_total[2m])[10m:1m])", "rate(requests_total[5m]) / rate(requests_total[10m])",
+        "count({__name__=~\".+\"})", "increase({i=~\"1.*\"}[5m])", "last_over_time(level[1m]) @ end()"}) {
+    INFO(text);
+    const auto a = alone.range(text, end - 3'500'000, end, 60'000), b = together.range(text, end - 3'500'000, end, 60'000);
+    REQUIRE(a);
+    REQUIRE(b);
+    const auto &x = std::get<Matrix>(a->value), &y = std::get<Matrix>(b->value);
+    REQUIRE(x.size() == y.size());
+    REQUIRE(!x.empty());
+    CHECK(a->infos == b->infos);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      CHECK(x[i].labels == y[i].labels);
+      CHECK(x[i].samples == y[i].samples);
+    }
+  }
+  shared.series_max = 100;
+  CHECK(Engine(store, clock, shared).instant("level", end).error().code == Code::over_limit);
+  shared.series_max = 1'000'000;
+  shared.samples_max = 100;
+  CHECK(Engine(store, clock, shared).instant("sum(rate(level[5m]))", end).error().code == Code::over_limit);
+  REQUIRE(store.close());
+}
