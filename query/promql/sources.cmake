@@ -32,6 +32,7 @@ list(APPEND QUERY_SOURCES
   promql/range_functions.cpp
   promql/range_histograms.cpp
   promql/selectors.cpp
+  promql/series_notation.cpp
   promql/sliding.cpp
   promql/summaries.cpp
   promql/workers.cpp)

@@ -1,4 +1,5 @@
 // What people and Grafana send to read: PromQL, LogQL, filters, uploads, and every read route through HTTP.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -9,6 +10,7 @@
 #include "query/ml/reference_store.hpp"
 #include "query/ml/upload.hpp"
 #include "query/promql/ast.hpp"
+#include "query/promql/series_notation.hpp"
 #include "query/query.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/support.hpp"
@@ -65,6 +67,17 @@ const Clock& real_clock() {  // for deadlines
   return clock;
 }
 const EngineOptions limits{.timeout = Millis(2'000), .samples_max = 200'000, .series_max = 1'000, .points_max = 200};
+
+// A histogram that was read is written, and read again as the same one.
+void series_notation(std::string_view text) {
+  (void)promql::parse_metric(text);
+  const auto line = promql::parse_series_line(text);
+  if (!line) return PLUMBLINE_CHECK(!line.error().message.empty(), "a refusal says why");
+  const auto found = std::ranges::find_if(line->items, [](const auto& item) { return item.histogram != nullptr; });
+  if (found == line->items.end()) return;
+  const auto again = promql::parse_series_values(promql::notation_of(*found->histogram));
+  PLUMBLINE_CHECK(again && again->size() == 1 && again->front().histogram, "what is written can be read");
+}
 
 void promql(std::string_view text) {
   (void)promql::parse_selector(text);
@@ -252,6 +265,11 @@ Targets query_targets() {
   return {
       {"query_api", query_api, query_api_seeds},
       {"promql", promql, promql_seeds},
+      {"series_notation", series_notation, [] {
+         return std::vector<std::string>{"up{job=\"a\"} 1+2x3 _x2 stale -1e3-.5x2 NaN", "{} {{schema:1 sum:2 count:3 z_bucket:1 z_bucket_w:0.1 "
+             "buckets:[1 0 2] offset:-1 n_buckets:[1] n_offset:3 counter_reset_hint:gauge}}+{{schema:1 buckets:[1]}}x3",
+             "h {{schema:-53 custom_values:[1 2] buckets:[1 1 1] count:3}}x2"};
+       }},
       {"promql_eval", promql_eval, promql_seeds},
       {"logql", logql, logql_seeds},
       {"ml_filter", filter, [] {

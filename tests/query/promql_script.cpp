@@ -14,6 +14,7 @@
 #include "daemon/base/text.hpp"
 #include "query/promql/ast.hpp"
 #include "query/promql/native_histogram.hpp"
+#include "query/promql/series_notation.hpp"
 #include "query/query.hpp"
 #include "tests/support/support.hpp"
 
@@ -23,16 +24,8 @@ namespace {
 
 using model::Labels;
 
-struct Item {
-  bool present = false;
-  double v = 0;
-  query::promql::HistogramPtr h = {};  // when there is one, it is the value
-  bool checks_hint = false;       // its reset hint was written
-};
-struct SeriesLine {
-  Labels labels;
-  std::vector<Item> items;
-};
+using query::promql::SeriesLine;
+using Item = query::promql::SeriesItem;
 
 bool almost_equal(double a, double b) {
   static constexpr double epsilon = 1e-6;
@@ -57,102 +50,6 @@ std::int64_t duration_ms(std::string text) {
   return static_cast<std::int64_t>(sign) * *ms;
 }
 
-double number(const std::string& text) {
-  if (const auto v = parse_number(text)) return *v;
-  throw std::runtime_error("bad number " + text);
-}
-
-void parse_item(const std::string& token, std::vector<Item>& out) {
-  std::string head = token;
-  std::size_t times = 0;
-  bool repeated = false;
-  if (const std::size_t x = token.rfind('x'); x != std::string::npos) {
-    repeated = true;
-    times = static_cast<std::size_t>(std::stoul(token.substr(x + 1)));
-    head = token.substr(0, x);
-  }
-  if (head == "_") {
-    for (std::size_t i = 0; i < (repeated ? times : 1); ++i) out.push_back({});
-    return;
-  }
-  if (head == "stale") {
-    for (std::size_t i = 0; i < (repeated ? times + 1 : 1); ++i) out.push_back({true, model::stale_nan});
-    return;
-  }
-  double step = 0;
-  if (repeated)
-    for (std::size_t i = 1; i < head.size(); ++i)
-      if ((head[i] == '+' || head[i] == '-') && head[i - 1] != 'e' && head[i - 1] != 'E') {
-        step = number(head.substr(i));
-        head.resize(i);
-        break;
-      }
-  double v = number(head);
-  for (std::size_t i = 0; i < (repeated ? times + 1 : 1); ++i, v += step) out.push_back({true, v});
-}
-
-// {{schema:1 sum:2 count:3 z_bucket:1 z_bucket_w:0.1 buckets:[1 2] offset:-1 n_buckets:[1] n_offset:0 custom_values:[1 2]
-// counter_reset_hint:gauge}}; what is left out is 0.
-query::promql::NativeHistogram parse_histogram(const std::string& text, bool& has_hint) {
-  query::promql::NativeHistogram h;
-  std::vector<double> positive, negative;
-  std::int32_t offset = 0, n_offset = 0;
-  static const std::regex field(R"((\w+):(\[[^\]]*\]|\S+))");
-  for (std::sregex_iterator it(text.begin(), text.end(), field), end; it != end; ++it) {
-    const std::string key = (*it)[1], value = (*it)[2];
-    const auto list = [&] {
-      std::vector<double> out;
-      std::istringstream in(value.substr(1, value.size() - 2));
-      for (std::string token; in >> token;) out.push_back(number(token));
-      return out;
-    };
-    if (key == "schema") h.schema = static_cast<int>(number(value));
-    else if (key == "sum") h.sum = number(value);
-    else if (key == "count") h.count = number(value);
-    else if (key == "z_bucket") h.zero_count = number(value);
-    else if (key == "z_bucket_w") h.zero_threshold = number(value);
-    else if (key == "custom_values") h.bounds = list();
-    else if (key == "buckets") positive = list();
-    else if (key == "n_buckets") negative = list();
-    else if (key == "offset") offset = static_cast<std::int32_t>(number(value));
-    else if (key == "n_offset") n_offset = static_cast<std::int32_t>(number(value));
-    else if (key == "counter_reset_hint") {
-      has_hint = true;
-      using enum model::ResetHint;
-      h.reset = value == "gauge" ? gauge : value == "reset" ? reset : value == "not_reset" ? no_reset : unknown;
-    } else {
-      throw std::runtime_error("unknown field of a histogram: " + key);
-    }
-  }
-  const auto side = [](const std::vector<double>& counts, std::int32_t first) {
-    std::vector<query::promql::NativeHistogram::Bucket> out;
-    for (std::size_t i = 0; i < counts.size(); ++i)
-      if (counts[i] != 0) out.push_back({first + static_cast<std::int32_t>(i), counts[i]});
-    return out;
-  };
-  h.positive = side(positive, offset);
-  h.negative = side(negative, n_offset);
-  return h;
-}
-
-// {{..}}, {{..}}xN, {{..}}+{{..}}xN, {{..}}-{{..}}xN: N + 1 samples.
-void parse_histograms(const std::string& token, std::vector<Item>& out) {
-  static const std::regex form(R"(^\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?$)");
-  std::smatch m;
-  if (!std::regex_match(token, m, form)) throw std::runtime_error("bad histogram " + token);
-  Item item;
-  item.present = true;
-  bool ignored = false;
-  query::promql::NativeHistogram h = parse_histogram(m[1], item.checks_hint);
-  const query::promql::NativeHistogram step = m[2].matched ? parse_histogram(m[3], ignored) : query::promql::NativeHistogram{};
-  const std::size_t times = m[4].matched ? static_cast<std::size_t>(std::stoul(m[4])) : 0;
-  for (std::size_t i = 0; i <= times; ++i) {
-    item.h = std::make_shared<const query::promql::NativeHistogram>(h);
-    out.push_back(item);
-    if (m[2].matched) query::promql::add(h, step, m[2] == "+" ? 1 : -1);
-  }
-}
-
 bool almost_equal(const query::promql::NativeHistogram& a, const query::promql::NativeHistogram& b) {
   const auto side = [](const auto& x, const auto& y) {
     return std::ranges::equal(x, y, [](const auto& l, const auto& r) { return l.index == r.index && almost_equal(l.count, r.count); });
@@ -172,59 +69,20 @@ Value value_of(const model::Histogram& h) {
   return {0, std::make_shared<const query::promql::NativeHistogram>(query::promql::from_model(h))};
 }
 Value value_of(const query::VectorPoint& p) { return p.histogram ? value_of(*p.histogram) : value_of(p.v); }
-std::string text_of(const Item& item) { return Value{item.v, item.h}.str(); }
+Value value_of(const Item& item) { return item.histogram ? value_of(*item.histogram) : value_of(item.v); }
+std::string text_of(const Item& item) { return value_of(item).str(); }
 
 bool as_wanted(const Item& want, const Value& got) {
-  if ((want.h != nullptr) != (got.h != nullptr)) return false;
-  if (want.h == nullptr) return almost_equal(want.v, got.v);
-  return almost_equal(*want.h, *got.h) && (!want.checks_hint || want.h->reset == got.h->reset);
-}
-
-// Items are apart by blanks, but for those inside of a histogram.
-std::vector<std::string> split_items(const std::string& text) {
-  std::vector<std::string> out;
-  std::string token;
-  int depth = 0;
-  for (const char c : text + " ") {
-    depth += c == '{' ? 1 : c == '}' ? -1 : 0;
-    if (depth == 0 && (c == ' ' || c == '\t')) {
-      if (!token.empty()) out.push_back(token);
-      token.clear();
-    } else {
-      token += c;
-    }
-  }
-  return out;
+  const Value wanted = value_of(want);
+  if ((wanted.h != nullptr) != (got.h != nullptr)) return false;
+  if (wanted.h == nullptr) return almost_equal(wanted.v, got.v);
+  return almost_equal(*wanted.h, *got.h) && (!want.has_hint || wanted.h->reset == got.h->reset);
 }
 
 SeriesLine parse_series(const std::string& line) {
-  std::size_t split = line.find_first_of(" \t");
-  if (const std::size_t brace = line.find('{'); brace != std::string::npos && (split == std::string::npos || brace <= split)) {
-    char quote = 0;
-    for (split = brace; split < line.size(); ++split) {
-      if (quote != 0) {
-        if (line[split] == '\\' && quote != '`') ++split;
-        else if (line[split] == quote) quote = 0;
-      } else if (line[split] == '"' || line[split] == '\'' || line[split] == '`') {
-        quote = line[split];
-      } else if (line[split] == '}') {
-        ++split;
-        break;
-      }
-    }
-  }
-  SeriesLine out;
-  const std::string text = line.substr(0, split);
-  if (text != "{}") {
-    const auto matchers = query::promql::parse_selector(text);
-    if (!matchers) throw std::runtime_error(matchers.error().message + " in " + text);
-    std::vector<model::Label> labels;
-    for (const auto& m : *matchers) labels.push_back({m.name(), m.value()});
-    out.labels = Labels::trusted(std::move(labels));
-  }
-  for (const std::string& token : split_items(split == std::string::npos ? "" : line.substr(split)))
-    token.starts_with("{{") ? parse_histograms(token, out.items) : parse_item(token, out.items);
-  return out;
+  auto parsed = query::promql::parse_series_line(line);
+  if (!parsed) throw std::runtime_error(parsed.error().message + " in " + line);
+  return std::move(*parsed);
 }
 
 struct Expectation {
@@ -302,8 +160,8 @@ class Runner {
       storage::SeriesHistograms histograms{s.labels, {}};
       for (std::size_t i = 0; i < s.items.size(); ++i) {
         const std::int64_t t = static_cast<std::int64_t>(i) * step;
-        if (s.items[i].h)
-          histograms.samples.push_back({t, query::promql::to_model(*s.items[i].h)});
+        if (s.items[i].histogram)
+          histograms.samples.push_back({t, *s.items[i].histogram});
         else if (s.items[i].present)
           samples.samples.push_back({t, s.items[i].v});
       }
