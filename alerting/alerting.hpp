@@ -139,6 +139,59 @@ struct RuleSet {
 // (factor x budget >= 1, with what would). Each message starts with its place. Empty: good.
 std::vector<std::string> check(const RuleSet& rules);
 
+// Rule tests: what a file in promtool's format says, with the rules that it names. Places lead to that file.
+struct RuleTestSeries {
+  std::string series;
+  std::string values;  // series notation: 1+2x5
+  Place place, values_place;
+};
+struct ExpectedAlert {
+  StringPairs labels, annotations;
+};
+struct AlertTestCase {
+  Millis eval_time{0};
+  std::string alertname;
+  std::vector<ExpectedAlert> alerts;
+  Place place;
+};
+struct ExpectedSample {
+  std::string labels;  // as a series is written
+  double value = 0;
+  std::string histogram;  // series notation; when there is one, it is the value
+};
+struct ExpressionTestCase {
+  std::string expr;
+  Millis eval_time{0};
+  std::vector<ExpectedSample> samples;
+};
+struct RuleTest {
+  std::string name;
+  Millis interval{60'000};    // between two values of a series
+  std::int64_t start_ms = 0;  // time of the first value and of the first evaluation
+  std::vector<RuleTestSeries> input_series;
+  std::vector<AlertTestCase> alert_cases;
+  std::vector<ExpressionTestCase> expression_cases;
+  StringPairs external_labels;
+  std::string external_url;
+};
+struct RuleTestFile {
+  Millis evaluation_interval{60'000};
+  bool fuzzy_compare = false;
+  std::vector<std::string> group_eval_order;
+  RuleSet rules;
+  std::vector<RuleTest> tests;
+};
+struct RuleTestReport {
+  std::size_t run = 0;
+  std::vector<std::string> warnings;
+  std::vector<std::string> failures;  // in promtool's form; empty: success
+};
+// Runs each test whose name matches any of the regular expressions `run` (all when there is none) on a store of its own below
+// `scratch`, which it removes again. Rules are evaluated by what the Service runs; drift rules are not (a warning says so).
+// Blocks: on the store. Fails: invalid_input (a regular expression).
+Result<RuleTestReport> run_rule_tests(const RuleTestFile& file, const std::vector<std::string>& run,
+                                      const std::string& scratch, const Clock& clock);
+
 // Threads: own scheduler, evaluators and delivery. Blocks: start() and stop().
 // Borrows: everything it is given.
 class Service {

@@ -96,6 +96,8 @@ class Core {
   std::vector<Job> take_due();
   void run(const Job& job);
   void abandon(const Job& job);  // taken, and there was no room to run it
+  // Evaluates a unit now, at a time that its slots do not know: for tests of rules. What failed, by rule.
+  std::vector<std::pair<std::string, std::string>> run_at(const Job& job);
   void flush();
   bool deliver_one();  // false: nothing is due
   // Stops between rules; what is not evaluated is evaluated after the next start.

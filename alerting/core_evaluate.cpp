@@ -29,6 +29,22 @@ void Core::run(const Job& job) {
   if (--running_ == 0) idle_.notify_all();
 }
 
+std::vector<std::pair<std::string, std::string>> Core::run_at(const Job& job) {
+  {
+    Lock lock(mutex_);
+    units_[job.unit].running = true;
+    ++running_;
+  }
+  run(job);
+  Lock lock(mutex_);
+  std::vector<std::pair<std::string, std::string>> failed;
+  const std::vector<RuleRuntime>& rules = units_[job.unit].rules;
+  for (std::size_t r = 0; r < rules.size(); ++r)
+    if (rules[r].health == Health::err)
+      failed.emplace_back(plan_->units[job.unit].rules[r].name, rules[r].last_error);
+  return failed;
+}
+
 void Core::run_rules(const Job& job, std::size_t first, std::size_t count) {
   std::shared_ptr<const Plan> plan;
   Before before;

@@ -5,14 +5,13 @@
 #include <tuple>
 
 #include "config/alerting_reader.hpp"
+#include "config/globs.hpp"
 #include "config/overrides.hpp"
 #include "config/rules_reader.hpp"
 #include "config/scrape_reader.hpp"
 #include "config/section.hpp"
 #include "config/yaml_tree.hpp"
 #include "daemon/base/text.hpp"
-
-#include <glob.h>
 
 namespace plumbline::config {
 namespace {
@@ -114,16 +113,6 @@ std::unexpected<Problems> unreadable(const Error& error) {
   return std::unexpected<Problems>(Problems{{Place{}, error.message}});
 }
 
-// The paths a glob names, sorted.
-std::vector<std::string> expand(const std::string& pattern) {
-  std::vector<std::string> paths;
-  ::glob_t found{};
-  if (::glob(pattern.c_str(), GLOB_BRACE, nullptr, &found) == 0)
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
-  ::globfree(&found);
-  return paths;
-}
-
 }  // namespace
 
 std::string Problem::str() const {
@@ -179,7 +168,7 @@ Outcome<std::vector<RuleGroup>> load_rule_files(const Config& config) {
   Problems problems;
   std::vector<std::string> paths;
   for (const std::string& pattern : config.rule_files) {
-    std::vector<std::string> found = expand(pattern);
+    std::vector<std::string> found = expand_glob(pattern);
     if (found.empty() && pattern.find_first_of("*?[{") == std::string::npos)
       problems.push_back({config.rule_files_place, "the rule file " + pattern + " does not exist"});
     paths.insert(paths.end(), found.begin(), found.end());

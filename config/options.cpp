@@ -178,6 +178,36 @@ constexpr Option table[] = {
     {"route.continue", Type::flag, "false", "Whether the next sibling is tried after a match."},
     {"route.routes", Type::list, "", "The first that matches takes the alert."},
 };
+
+// A file of its own, read by `plumbline test rules`; promtool's format.
+constexpr Option rule_test_table[] = {
+    {"rule_test.rule_files", Type::texts, "", "Globs of rule files or configurations; relative ones are beside this file."},
+    {"rule_test.evaluation_interval", Type::duration, "1m", "Every group is evaluated so often, whatever its own interval; 0: 1m.", 0, 100 * day},
+    {"rule_test.fuzzy_compare", Type::flag, "false", "Whether values may differ in the last bit of the mantissa."},
+    {"rule_test.group_eval_order", Type::texts, "", "Groups in the order of their evaluation; `slo/<service>/<name>` for an SLO."},
+    {"rule_test.tests", Type::list, "", ""},
+    {"rule_test.tests[].name", Type::text, "", "What `--run` looks at."},
+    {"rule_test.tests[].interval", Type::duration, "=rule_test.evaluation_interval", "Between two values of a series; 0: as when absent.", 0, 100 * day},
+    {"rule_test.tests[].start_timestamp", Type::text, "0", "Time of the first value and evaluation: Unix seconds or RFC 3339."},
+    {"rule_test.tests[].input_series", Type::list, "", ""},
+    {"rule_test.tests[].input_series[].series", Type::text, required, "Name and labels: `up{job=\"a\"}`."},
+    {"rule_test.tests[].input_series[].values", Type::expression, "", "Series notation: `1+2x3 _x2 stale {{count:1 sum:2 buckets:[1]}}x4`."},
+    {"rule_test.tests[].external_labels", Type::label_pairs, "", "For templates."},
+    {"rule_test.tests[].external_url", Type::text, "", "For templates."},
+    {"rule_test.tests[].alert_rule_test", Type::list, "", ""},
+    {"rule_test.tests[].alert_rule_test[].eval_time", Type::duration, "0s", "Time from the start; the last evaluation until then counts.", 0, 100 * year},
+    {"rule_test.tests[].alert_rule_test[].alertname", Type::text, required, "Name of the alert, of one rule or of several."},
+    {"rule_test.tests[].alert_rule_test[].exp_alerts", Type::list, "", "All that are firing; none when empty."},
+    {"rule_test.tests[].alert_rule_test[].exp_alerts[].exp_labels", Type::pairs, "", "Without `alertname`."},
+    {"rule_test.tests[].alert_rule_test[].exp_alerts[].exp_annotations", Type::pairs, "", ""},
+    {"rule_test.tests[].promql_expr_test", Type::list, "", ""},
+    {"rule_test.tests[].promql_expr_test[].expr", Type::text, required, "PromQL."},
+    {"rule_test.tests[].promql_expr_test[].eval_time", Type::duration, "0s", "Time from the start.", 0, 100 * year},
+    {"rule_test.tests[].promql_expr_test[].exp_samples", Type::list, "", "All of the result, in any order."},
+    {"rule_test.tests[].promql_expr_test[].exp_samples[].labels", Type::text, "", "Name and labels: `up{job=\"a\"}`."},
+    {"rule_test.tests[].promql_expr_test[].exp_samples[].value", Type::text, "0", "A number; NaN equals nothing."},
+    {"rule_test.tests[].promql_expr_test[].exp_samples[].histogram", Type::text, "", "Native histogram in series notation; stands for `value`."},
+};
 // clang-format on
 
 struct Hint {
@@ -253,11 +283,13 @@ std::string cell(std::string_view text) {
 }  // namespace
 
 std::span<const Option> options() { return table; }
+std::span<const Option> rule_test_options() { return rule_test_table; }
 
 const Option* find_option(std::string_view path) {
   static const std::map<std::string_view, const Option*> index = [] {
     std::map<std::string_view, const Option*> built;
-    for (const Option& option : table) built.emplace(option.path, &option);
+    for (const auto& each : {options(), rule_test_options()})
+      for (const Option& option : each) built.emplace(option.path, &option);
     return built;
   }();
   const auto found = index.find(path);
@@ -266,14 +298,15 @@ const Option* find_option(std::string_view path) {
 
 std::vector<std::string_view> names_below(std::string_view prefix) {
   std::vector<std::string_view> names;
-  for (const Option& option : table) {
-    std::string_view rest = option.path;
-    if (!prefix.empty()) {
-      if (!rest.starts_with(prefix) || rest.size() <= prefix.size() || rest[prefix.size()] != '.') continue;
-      rest.remove_prefix(prefix.size() + 1);
+  for (const auto& each : {options(), rule_test_options()})
+    for (const Option& option : each) {
+      std::string_view rest = option.path;
+      if (!prefix.empty()) {
+        if (!rest.starts_with(prefix) || rest.size() <= prefix.size() || rest[prefix.size()] != '.') continue;
+        rest.remove_prefix(prefix.size() + 1);
+      }
+      if (rest.find_first_of(".[") == std::string_view::npos) names.push_back(rest);
     }
-    if (rest.find_first_of(".[") == std::string_view::npos) names.push_back(rest);
-  }
   return names;
 }
 
@@ -290,13 +323,10 @@ std::string render_reference() {
       "or a plain number of bytes. An option that is not listed is refused. `--set path=value` on the command line\n"
       "replaces a value before anything is checked, for example `--set storage.retention=90d` or\n"
       "`--set scrape_configs[0].scrape_interval=5s`.\n";
+  constexpr std::string_view columns = "| option | type | default | meaning |\n|---|---|---|---|\n";
+  constexpr std::string_view rule_test_prefix = "rule_test.";
   std::string_view section;
-  for (const Option& option : table) {
-    const std::string_view top = option.path.substr(0, option.path.find_first_of(".["));
-    if (top != section) {
-      section = top;
-      out += "\n## " + std::string(top) + "\n\n| option | type | default | meaning |\n|---|---|---|---|\n";
-    }
+  const auto row = [&](const Option& option, std::string_view path) {
     std::string type(type_text(option.type));
     if (option.type == Type::choice) {
       type = "one of `";
@@ -306,10 +336,22 @@ std::string render_reference() {
     std::string fallback;
     if (option.fallback == required) fallback = "required";
     else if (option.fallback == optional || option.fallback.empty()) fallback = "";
+    else if (option.fallback.starts_with("=rule_test.")) fallback = "that of `" + std::string(option.fallback.substr(rule_test_prefix.size() + 1)) + "`";
     else if (option.fallback.starts_with('=')) fallback = "that of `" + std::string(option.fallback.substr(1)) + "`";
     else fallback = "`" + std::string(option.fallback) + "`";
-    out += "| `" + cell(option.path) + "` | " + cell(type) + " | " + cell(fallback) + " | " + cell(option.help) + " |\n";
+    out += "| `" + cell(path) + "` | " + cell(type) + " | " + cell(fallback) + " | " + cell(option.help) + " |\n";
+  };
+  for (const Option& option : table) {
+    const std::string_view top = option.path.substr(0, option.path.find_first_of(".["));
+    if (top != section) {
+      section = top;
+      out += "\n## " + std::string(top) + "\n\n" + std::string(columns);
+    }
+    row(option, option.path);
   }
+  out += "\n## Rule test files\n\n`plumbline test rules FILE...` reads promtool's format: a file of its own, no part of a configuration.\n\n" +
+         std::string(columns);
+  for (const Option& option : rule_test_table) row(option, option.path.substr(rule_test_prefix.size()));
   return out;
 }
 

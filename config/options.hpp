@@ -45,6 +45,8 @@ inline constexpr std::string_view required = "(required)";
 inline constexpr std::string_view optional = "(none)";  // absent means something of its own; see the help
 
 std::span<const Option> options();
+// Of rule test files, under the path "rule_test".
+std::span<const Option> rule_test_options();
 // Null when there is none.
 const Option* find_option(std::string_view path);
 // The names that may stand directly in the section at `prefix` ("" is the file itself), in the table's order.

@@ -13,6 +13,10 @@ int serve(const std::string& config_file, const config::Overrides& overrides);
 // 0 and a summary on stdout when the file and its rules are good; 1 and one line per problem on stderr when not.
 int check(const std::string& config_file);
 
+// Runs promtool's rule tests and prints what promtool prints: "SUCCESS" on stdout or "FAILED" with the differences on stderr for
+// each file. `run`: regular expressions over the names of tests; empty: all. 1 when a file failed.
+int test_rules(const std::vector<std::string>& files, const std::vector<std::string>& run);
+
 struct QueryArguments {
   std::string expression;
   std::string url = "http://127.0.0.1:9470";

@@ -33,6 +33,16 @@ int main(int argc, char** argv) {
   query->add_option("--step", query_arguments.step, "step of a range query; default 60s")->needs(start);
   query->add_option("--format", query_arguments.format, "table or json")->check(CLI::IsMember({"table", "json"}));
 
+  std::vector<std::string> test_files, test_names;
+  CLI::App* test = app.add_subcommand("test", "run unit tests");
+  test->require_subcommand(1);
+  CLI::App* test_rules = test->add_subcommand("rules", "run promtool's rule tests; exit 0 when all pass, 1 when not");
+  test_rules->add_option("files", test_files, "rule test files (config/reference.md)")->required();
+  test_rules->add_option("--run", test_names, "only tests whose name matches the regular expression; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  test_rules->footer("Exit status: 0 every test passed; 1 a file failed; above 100 bad arguments.");
+
   CLI::App* version = app.add_subcommand("version", "print the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -43,6 +53,7 @@ int main(int argc, char** argv) {
   }
   if (check->parsed()) return daemon::check(check_file);
   if (query->parsed()) return daemon::query(query_arguments);
+  if (test_rules->parsed()) return daemon::test_rules(test_files, test_names);
 
   config::Overrides overrides;
   if (!data_dir.empty()) overrides.emplace_back("storage.path", data_dir);

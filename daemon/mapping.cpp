@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <thread>
+#include <iterator>
 
 #include "query/promql/ast.hpp"
 
@@ -93,6 +94,31 @@ alerting::RouteSpec route_of(const config::Route& route) {
   out.continue_matching = route.continue_matching;
   for (const config::Route& child : route.routes) out.routes.push_back(route_of(child));
   out.place = place_of(route.place);
+  return out;
+}
+
+alerting::RuleTest rule_test_of(const config::RuleTestGroup& group) {
+  alerting::RuleTest out;
+  out.name = group.name;
+  out.interval = group.interval;
+  out.start_ms = group.start_ms;
+  out.external_labels = group.external_labels;
+  out.external_url = group.external_url;
+  for (const config::RuleTestSeries& s : group.input_series)
+    out.input_series.push_back({s.series, s.values, place_of(s.place), place_of(s.values_place)});
+  for (const config::RuleTestAlertCase& c : group.alert_cases) {
+    alerting::AlertTestCase& test = out.alert_cases.emplace_back();
+    test.eval_time = c.eval_time;
+    test.alertname = c.alertname;
+    test.place = place_of(c.place);
+    for (const config::RuleTestAlert& a : c.alerts) test.alerts.push_back({a.labels, a.annotations});
+  }
+  for (const config::RuleTestExprCase& c : group.expr_cases) {
+    alerting::ExpressionTestCase& test = out.expression_cases.emplace_back();
+    test.expr = c.expr;
+    test.eval_time = c.eval_time;
+    for (const config::RuleTestSample& s : c.samples) test.samples.push_back({s.labels, s.value, s.histogram});
+  }
   return out;
 }
 
@@ -257,6 +283,40 @@ std::expected<CheckedConfig, std::vector<std::string>> load_and_check(const std:
   if (auto rules = rule_set(out.config, std::move(groups))) out.rules = std::move(*rules);
   else add(rules.error());
   for (std::string& e : alerting::check(out.rules)) errors.push_back(std::move(e));
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return out;
+}
+
+std::expected<alerting::RuleTestFile, std::vector<std::string>> load_rule_tests(const std::string& file,
+                                                                                std::vector<std::string>& warnings) {
+  std::vector<std::string> errors;
+  const auto add = [&](const config::Problems& problems) {
+    for (const config::Problem& p : problems) errors.push_back(p.str());
+  };
+  const auto loaded = config::load_rule_test_file(file);
+  if (!loaded) {
+    add(loaded.error());
+    return std::unexpected(std::move(errors));
+  }
+  for (const std::string& glob : loaded->unmatched) warnings.push_back("no file match pattern " + glob);
+  alerting::RuleTestFile out;
+  out.evaluation_interval = loaded->evaluation_interval;
+  out.fuzzy_compare = loaded->fuzzy_compare;
+  out.group_eval_order = loaded->group_eval_order;
+  for (const std::string& path : loaded->rule_files) {
+    const auto config = config::load_file(path);
+    auto groups = config ? config::load_rule_files(*config) : config::Outcome<std::vector<config::RuleGroup>>();
+    auto rules = config && groups ? rule_set(*config, std::move(*groups)) : config::Outcome<alerting::RuleSet>();
+    if (!config) add(config.error());
+    else if (!groups) add(groups.error());
+    else if (!rules) add(rules.error());
+    else {
+      std::ranges::move(rules->groups, std::back_inserter(out.rules.groups));
+      std::ranges::move(rules->slos, std::back_inserter(out.rules.slos));
+      std::ranges::move(rules->drift, std::back_inserter(out.rules.drift));
+    }
+  }
+  for (const config::RuleTestGroup& group : loaded->groups) out.tests.push_back(rule_test_of(group));
   if (!errors.empty()) return std::unexpected(std::move(errors));
   return out;
 }

@@ -7,6 +7,7 @@
 #include "alerting/alerting.hpp"
 #include "config/config.hpp"
 #include "config/loader.hpp"
+#include "config/rule_test_file.hpp"
 #include "daemon/runtime/http_server.hpp"
 #include "ingest/ingest.hpp"
 #include "query/query.hpp"
@@ -36,5 +37,11 @@ struct CheckedConfig {
 // Fails: one line per problem, each starting with its place.
 std::expected<CheckedConfig, std::vector<std::string>> load_and_check(const std::string& file,
                                                                       const config::Overrides& overrides);
+
+// A rule test file with the rules of the files that it names: rule files, or configurations (their groups, rule files, SLOs and
+// drift rules count). `warnings` are globs that name nothing.
+// Fails: one line per problem.
+std::expected<alerting::RuleTestFile, std::vector<std::string>> load_rule_tests(const std::string& file,
+                                                                                std::vector<std::string>& warnings);
 
 }  // namespace plumbline::daemon

@@ -3,6 +3,7 @@
 
 #include "alerting/alerting.hpp"
 #include "config/loader.hpp"
+#include "config/rule_test_file.hpp"
 #include "config/values.hpp"
 #include "daemon/mapping.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -36,6 +37,11 @@ void rules(std::string_view bytes) {
   auto groups = config::load_rule_text(bytes, "rules.yaml", Millis(60'000));
   if (!groups) return check_problems(groups.error());
   map_and_check(empty, std::move(*groups));
+}
+
+void rule_test_file(std::string_view bytes) {
+  const auto file = config::load_rule_test_text(bytes, "t.yaml");
+  if (!file) check_problems(file.error());
 }
 
 void overrides(std::string_view bytes) {
@@ -119,6 +125,11 @@ Targets config_targets() {
   return {
       {"config", configuration, [] { return std::vector<std::string>{configuration_text, ""}; }},
       {"rules", rules, [] { return std::vector<std::string>{rules_text}; }},
+      {"rule_test_file", rule_test_file, [] {
+         return std::vector<std::string>{"rule_files: [a.yml]\nfuzzy_compare: true\ngroup_eval_order: [b]\ntests:\n- {interval: 1m, start_timestamp: 5, "
+             "input_series: [{series: up, values: 0x3}], alert_rule_test: [{eval_time: 5m, alertname: A, exp_alerts: [{exp_labels: {a: b}}]}], "
+             "promql_expr_test: [{expr: up, eval_time: 1m, exp_samples: [{labels: up, value: -.inf}]}]}"};
+       }},
       {"config_overrides", overrides, [] {
          return std::vector<std::string>{"storage.retention=90d\nserver.http_listen=[127.0.0.1:0]\nscrape_configs[0].job_name=x"};
        }},

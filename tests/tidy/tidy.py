@@ -17,7 +17,7 @@ ALLOWED = {
     "storage": ["storage", "daemon/base"],
     "query": ["query", "storage/storage.hpp", "storage/model", "daemon/base", "proto"],
     "ingest": ["ingest", "storage/storage.hpp", "storage/model", "daemon/base", "proto"],
-    "alerting": ["alerting", "query/query.hpp", "storage/storage.hpp", "storage/model", "daemon/base", "proto"],
+    "alerting": ["alerting", "query/query.hpp", "query/promql/series_notation.hpp", "storage/storage.hpp", "storage/model", "daemon/base", "proto"],
     "daemon": ["daemon", "config", "storage", "query", "ingest", "alerting", "proto"],
 }
 MODULES = ("daemon/", "proto/", "config/", "storage/", "query/", "ingest/", "alerting/")
