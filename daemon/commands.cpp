@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "daemon/application.hpp"
-#include "daemon/base/text.hpp"
+#include "daemon/query_output.hpp"
 #include "daemon/runtime/signals.hpp"
 
 namespace plumbline::daemon {
@@ -25,36 +25,6 @@ std::string form_encode(std::string_view text) {
     else out += fmt::format("%{:02X}", u);
   }
   return out;
-}
-
-std::string series_text(const boost::json::object& metric) {
-  std::vector<model::Label> labels;
-  for (const auto& [name, value] : metric) labels.push_back({std::string(name), std::string(value.as_string())});
-  return model::Labels::trusted(std::move(labels)).str();
-}
-
-std::string point_text(const boost::json::value& point) {
-  const auto& pair = point.as_array();
-  return fmt::format("{} @[{}]", std::string_view(pair.at(1).as_string()), format_number(pair.at(0).to_number<double>()));
-}
-
-void print_table(const boost::json::object& data) {
-  const std::string_view type = data.at("resultType").as_string();
-  const boost::json::value& result = data.at("result");
-  if (type == "scalar" || type == "string") {
-    fmt::print("{}\n", point_text(result));
-    return;
-  }
-  for (const auto& item : result.as_array()) {
-    const auto& series = item.as_object();
-    const std::string name = series_text(series.at("metric").as_object());
-    if (type == "vector") {
-      fmt::print("{} => {}\n", name, point_text(series.at("value")));
-      continue;
-    }
-    fmt::print("{} =>\n", name);
-    for (const auto& point : series.at("values").as_array()) fmt::print("{}\n", point_text(point));
-  }
 }
 
 }  // namespace
@@ -111,15 +81,17 @@ int check(const std::string& config_file) {
 }
 
 int query(const QueryArguments& arguments) {
-  const auto complain = [](std::string_view what) {
+  const auto complain = [](int status, std::string_view what) {
     fmt::print(stderr, "plumbline query: {}\n", what);
-    return 1;
+    return status;
   };
+  const auto format = parse_query_format(arguments.format);
+  if (!format) return complain(query_not_asked, format.error().message);
   const bool range = !arguments.start.empty();
   std::string base = arguments.url;
   while (base.ends_with('/')) base.pop_back();
   auto url = http::parse_url(base + (range ? "/api/v1/query_range" : "/api/v1/query"));
-  if (!url) return complain(url.error().message);
+  if (!url) return complain(query_not_asked, url.error().message);
   http::ClientRequest request;
   request.method = "POST";
   request.url = std::move(*url);
@@ -138,20 +110,30 @@ int query(const QueryArguments& arguments) {
   }
   request.timeout = std::chrono::minutes(3);  // above the daemon's own query timeout
   auto client = runtime::HttpClient::make();
-  if (!client) return complain(client.error().message);
+  if (!client) return complain(query_not_asked, client.error().message);
   const auto response = (*client)->send(request);
-  if (!response) return complain(response.error().message);
+  if (!response) return complain(query_not_asked, response.error().message);
+  const auto no_answer = [&](std::string_view why) {
+    return complain(query_not_asked, fmt::format("{} answered {} with something that is not a query answer: {}", arguments.url,
+                                                 response->status, why));
+  };
   try {
     const auto answer = boost::json::parse(response->body);
     if (answer.at("status").as_string() != "success")
-      return complain(std::string_view(answer.at("error").as_string()));
-    if (arguments.format == "json") fmt::print("{}\n", response->body);
-    else print_table(answer.at("data").as_object());
-    if (const auto* warnings = answer.as_object().if_contains("warnings"))
-      for (const auto& w : warnings->as_array()) fmt::print(stderr, "warning: {}\n", std::string_view(w.as_string()));
+      return complain(query_refused, std::string_view(answer.at("error").as_string()));
+    if (*format == QueryFormat::json) {
+      fmt::print("{}\n", response->body);
+    } else {
+      const auto text = render(answer.at("data").as_object(), *format);
+      if (!text) return no_answer(text.error().message);
+      fmt::print("{}", *text);
+    }
+    for (const std::string_view kind : {"warnings", "infos"})
+      if (const auto* notes = answer.as_object().if_contains(kind))
+        for (const auto& note : notes->as_array())
+          fmt::print(stderr, "{}: {}\n", kind.substr(0, kind.size() - 1), std::string_view(note.as_string()));
   } catch (const std::exception& e) {
-    return complain(fmt::format("{} answered {} with something that is not a query answer: {}", arguments.url,
-                                response->status, e.what()));
+    return no_answer(e.what());
   }
   return 0;
 }

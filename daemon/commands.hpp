@@ -22,9 +22,11 @@ struct QueryArguments {
   std::string url = "http://127.0.0.1:9470";
   std::string time;               // instant query; empty: now
   std::string start, end, step;  // range query when start is set
-  std::string format = "table";  // or json
+  std::string format = "table";  // json, csv, promql: query_output.hpp
 };
-// Asks a running daemon and prints the answer. 1 when it cannot be reached or refuses.
+inline constexpr int query_refused = 1;    // the daemon's error is printed: a bad expression, a limit
+inline constexpr int query_not_asked = 2;  // not reachable, or who answers is no such daemon
+// Asks a running daemon and prints the answer; warnings and errors go to stderr.
 int query(const QueryArguments& arguments);
 
 }  // namespace plumbline::daemon

@@ -31,7 +31,10 @@ int main(int argc, char** argv) {
   CLI::Option* start = query->add_option("--start", query_arguments.start, "start of a range query");
   query->add_option("--end", query_arguments.end, "end of a range query; default now")->needs(start);
   query->add_option("--step", query_arguments.step, "step of a range query; default 60s")->needs(start);
-  query->add_option("--format", query_arguments.format, "table or json")->check(CLI::IsMember({"table", "json"}));
+  query->add_option("--format", query_arguments.format, "table; json, the API's answer; csv, a column per label; promql, a line per sample")
+      ->check(CLI::IsMember({"table", "json", "csv", "promql"}))
+      ->capture_default_str();
+  query->footer("Exit status: 0 answered; 1 the daemon refused the question; 2 it could not be asked; above 100 bad arguments.");
 
   std::vector<std::string> test_files, test_names;
   CLI::App* test = app.add_subcommand("test", "run unit tests");

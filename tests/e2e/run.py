@@ -442,6 +442,38 @@ def bad_input(c):
 
 
 @case
+def query_command(c):
+    """`plumbline query` in its four formats, and its exit status when it is refused and when there is nobody to ask."""
+    d = c.daemon
+    body = 'asked{job="a,\\"b\\"",zone="x"} 1.5 1700000000000\nasked{job="c"} 2 1700000000000\nasked{job="c"} 3 1700000060000\n'
+    assert d.post("/api/v1/import/prometheus", body, "text/plain")[0] == 204
+
+    def ask(expression, *arguments, url=d.http):
+        done = subprocess.run([c.binary, "query", expression, "--url", url, *arguments], capture_output=True, timeout=60)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    at, over = ("--time", "1700000000"), ("--start", "1700000000", "--end", "1700000060", "--step", "60")
+    status, out, _ = ask("asked", *at, "--format", "json")
+    assert status == 0 and json.loads(out)["data"]["result"] == d.query("asked", time=1700000000), out
+    status, out, _ = ask("sort(asked)", *at)
+    assert (status, out) == (0, 'asked{job="a,\\"b\\"", zone="x"} => 1.5 @[1700000000]\nasked{job="c"} => 2 @[1700000000]\n'), out
+    status, out, _ = ask("asked", *over, "--format", "csv")
+    rows = list(csv.reader(out.splitlines()))
+    assert status == 0 and out.endswith("\r\n") and rows[0] == ["__name__", "job", "zone", "timestamp", "value"], out
+    assert sorted(rows[1:]) == [["asked", 'a,"b"', "x", "1700000000", "1.5"], ["asked", 'a,"b"', "x", "1700000060", "1.5"],
+                                ["asked", "c", "", "1700000000", "2"], ["asked", "c", "", "1700000060", "3"]], out
+    status, out, _ = ask('asked{job="c"}', *over, "--format", "promql")
+    assert (status, out) == (0, 'asked{job="c"} 2 @ 1700000000\nasked{job="c"} 3 @ 1700000060\n'), out
+    status, out, err = ask("sum(")
+    assert status == 1 and not out and "1:5: parse error" in err, (status, out, err)
+    status, out, err = ask("1", url=f"http://127.0.0.1:{free_port()}")
+    assert status == 2 and not out and err, (status, out, err)
+    status, out, err = ask("1", url=f"http://127.0.0.1:{c.node_port}")
+    assert status == 2 and not out and "not a query answer" in err, (status, out, err)
+    assert ask("1", "--format", "xml")[0] > 100
+
+
+@case
 def restart_keeps_everything(c):
     d = c.daemon
     t = time.time()
