@@ -37,7 +37,6 @@ struct ServerLimits {
   std::uint64_t body_bytes_max = 32u << 20;      // of ingest requests, as sent
   std::uint64_t inflated_bytes_max = 64u << 20;  // after decompression
   std::uint64_t ingest_threads = 2;
-  std::uint64_t query_threads = 2;
   std::uint64_t admin_threads = 1;
   std::uint64_t queue_length = 128;  // waiting requests per lane; more are answered 503
   bool operator==(const ServerLimits&) const = default;
@@ -47,6 +46,7 @@ struct Server {
   std::vector<std::string> http_listen{"127.0.0.1:9470", "127.0.0.1:4318"};
   std::string grpc_listen = "127.0.0.1:4317";  // "" switches gRPC off
   Millis shutdown_grace{10'000};
+  std::string cors_origin;  // a regular expression; empty: none
   ServerLimits limits;
   bool operator==(const Server&) const = default;
 };
@@ -89,6 +89,8 @@ struct Query {
   Millis lookback{std::chrono::minutes(5)};
   std::uint64_t samples_max = 50'000'000;
   std::uint64_t series_max = 300'000;
+  std::uint64_t concurrency = 0;  // 0: two per core, at least 4
+  Millis log_slower_than{10'000};  // 0: never
   bool operator==(const Query&) const = default;
 };
 
@@ -277,9 +279,18 @@ struct Route {
 
 // --------------------------------------------------------------------------------------------------------- everything
 
+// How the configuration is shown to people: no setting, so that two configurations are equal whatever their texts.
+struct Shown {
+  std::string yaml;     // the file with its overrides, secrets replaced; without comments
+  StringPairs options;  // the value in effect of every option that is not below a list
+  bool operator==(const Shown&) const { return true; }
+};
+
 struct Config {
+  Shown shown;
   std::string file;  // as it was named; empty when there is none
   Server server;
+  Place cors_origin_place;
   Storage storage;
   Journal journal;
   Query query;

@@ -10,6 +10,7 @@
 #include "config/rules_reader.hpp"
 #include "config/scrape_reader.hpp"
 #include "config/section.hpp"
+#include "config/shown.hpp"
 #include "config/yaml_tree.hpp"
 #include "daemon/base/text.hpp"
 
@@ -18,10 +19,11 @@ namespace {
 
 std::string folder_of(const std::string& file) { return std::filesystem::path(file).parent_path().string(); }
 
-void read_server(Section& from, Server& to) {
+void read_server(Section& from, Server& to, Place& cors_origin_place) {
   from.read("http_listen", to.http_listen);
   from.read("grpc_listen", to.grpc_listen);
   from.read("shutdown_grace", to.shutdown_grace);
+  from.read("cors_origin", to.cors_origin, cors_origin_place);
   from.child("limits", [&](Section& limits) {
     limits.read("connections_max", to.limits.connections_max);
     limits.read("connections_per_ip_max", to.limits.connections_per_ip_max);
@@ -32,14 +34,13 @@ void read_server(Section& from, Server& to) {
     limits.read("body_bytes_max", to.limits.body_bytes_max);
     limits.read("inflated_bytes_max", to.limits.inflated_bytes_max);
     limits.read("ingest_threads", to.limits.ingest_threads);
-    limits.read("query_threads", to.limits.query_threads);
     limits.read("admin_threads", to.limits.admin_threads);
     limits.read("queue_length", to.limits.queue_length);
   });
 }
 
 void read_process(Section& root, Config& to) {
-  root.child("server", [&](Section& from) { read_server(from, to.server); });
+  root.child("server", [&](Section& from) { read_server(from, to.server, to.cors_origin_place); });
   root.child("storage", [&](Section& from) {
     from.read("path", to.storage.path);
     from.read("retention", to.storage.retention);
@@ -63,6 +64,8 @@ void read_process(Section& root, Config& to) {
     from.read("lookback", to.query.lookback);
     from.read("samples_max", to.query.samples_max);
     from.read("series_max", to.query.series_max);
+    from.read("concurrency", to.query.concurrency);
+    from.read("log_slower_than", to.query.log_slower_than);
   });
   root.child("otlp", [&](Section& from) {
     from.read("promote_resource_attributes", to.otlp.promote_resource_attributes);
@@ -95,7 +98,10 @@ Outcome<Config> read_config(const Node& tree, const std::string& file) {
     read_drift(reading, root, config.drift);
     read_notifications(reading, root, config);
   }
-  if (reading.problems.empty()) return config;
+  if (reading.problems.empty()) {
+    config.shown = {shown_yaml(tree), shown_options(reading.resolved)};
+    return config;
+  }
   std::ranges::sort(reading.problems, {}, [](const Problem& p) {
     return std::tuple<int, int, const std::string&>(p.place.line, p.place.column, p.message);
   });

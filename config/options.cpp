@@ -18,6 +18,7 @@ constexpr Option table[] = {
     {"server.http_listen", Type::addresses, "[127.0.0.1:9470, 127.0.0.1:4318]", "Addresses of the HTTP API; every one serves every path. 4318 is where OTLP exporters look."},
     {"server.grpc_listen", Type::address, "127.0.0.1:4317", "Address of the gRPC listener; empty switches it off."},
     {"server.shutdown_grace", Type::duration, "10s", "How long requests under way may finish when the daemon stops.", 0, 10 * minute},
+    {"server.cors_origin", Type::expression, "", "Origins whose scripts may read answers of the query APIs: a regular expression over the whole origin, as Prometheus' `--web.cors.origin`. None when empty, where Prometheus allows all."},
     {"server.limits", Type::section, "", "Bounds on foreign input."},
     {"server.limits.connections_max", Type::count, "4096", "Open connections; beyond it the longest idle one makes room.", 1, 1'000'000},
     {"server.limits.connections_per_ip_max", Type::count, "256", "Open connections from one address.", 1, 1'000'000},
@@ -28,7 +29,6 @@ constexpr Option table[] = {
     {"server.limits.body_bytes_max", Type::size, "32MiB", "Body of an ingest request, as sent.", 1024, 4 * gib},
     {"server.limits.inflated_bytes_max", Type::size, "64MiB", "Body of an ingest request after decompression.", 1024, 16 * gib},
     {"server.limits.ingest_threads", Type::count, "2", "Workers for writes.", 1, 256},
-    {"server.limits.query_threads", Type::count, "2", "Workers for queries.", 1, 256},
     {"server.limits.admin_threads", Type::count, "1", "Workers for health, metrics and reload.", 1, 256},
     {"server.limits.queue_length", Type::count, "128", "Requests that wait for a worker, per kind; more are answered 503.", 1, 100'000},
 
@@ -54,6 +54,8 @@ constexpr Option table[] = {
     {"query.lookback", Type::duration, "5m", "How old a sample may be to count as current.", second, day},
     {"query.samples_max", Type::count, "50000000", "Samples that one query may hold.", 1000, 1e12},
     {"query.series_max", Type::count, "300000", "Series that one query may touch.", 1, 1e9},
+    {"query.concurrency", Type::count, "0", "Requests of the query APIs that are answered at a time; others wait, and clients take turns by address. Waiting counts as part of `timeout`. 0: two per core, at least 4.", 0, 256},
+    {"query.log_slower_than", Type::duration, "10s", "PromQL queries over HTTP that took longer are logged, with what they read. 0: none.", 0, day},
 
     {"otlp", Type::section, "", "Translation of OpenTelemetry data."},
     {"otlp.promote_resource_attributes", Type::texts, "", "Resource attributes that become labels of every series, not only of target_info."},
@@ -162,11 +164,11 @@ constexpr Option table[] = {
     {"receivers", Type::list, "", "Where notifications go, as in Alertmanager."},
     {"receivers[].name", Type::text, required, "Unique; what routes refer to."},
     {"receivers[].webhook_configs", Type::list, "", "HTTP endpoints that get Alertmanager's version-4 JSON."},
-    {"receivers[].webhook_configs[].url", Type::url, required, ""},
+    {"receivers[].webhook_configs[].url", Type::url, required, "", 0, 0, "", true},
     {"receivers[].webhook_configs[].send_resolved", Type::flag, "true", "Whether the end of an alert is sent as well."},
     {"receivers[].webhook_configs[].max_alerts", Type::count, "0", "Alerts per message; 0: all.", 0, 1e6},
     {"receivers[].webhook_configs[].timeout", Type::duration, "10s", "For one delivery attempt.", 10, 10 * minute},
-    {"receivers[].webhook_configs[].headers", Type::pairs, "", "Headers to send along."},
+    {"receivers[].webhook_configs[].headers", Type::pairs, "", "Headers to send along.", 0, 0, "", true},
 
     {"route", Type::section, optional, "Which alerts go to which receiver, as in Alertmanager. `routes` holds routes of the same form."},
     {"route.receiver", Type::text, "", "Required at the root; below it, the parent's when absent."},
@@ -214,6 +216,7 @@ struct Hint {
   std::string_view name, text;
 };
 constexpr Hint hints[] = {
+    {"query_threads", "write 'concurrency' under 'query'"},
     {"remote_write", "forwarding to other stores is not supported yet"},
     {"remote_read", "reading from other stores is not supported yet"},
     {"alerting", "alerts are delivered by this daemon itself: write 'receivers' and 'route'"},

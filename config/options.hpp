@@ -40,6 +40,7 @@ struct Option {
   double min = 0;
   double max = 0;  // 0: no bound but the type's
   std::string_view choices;  // separated by one space
+  bool secret = false;       // never shown: an address that holds a token, headers
 };
 inline constexpr std::string_view required = "(required)";
 inline constexpr std::string_view optional = "(none)";  // absent means something of its own; see the help

@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <climits>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -12,6 +15,7 @@
 #include "daemon/base/json_writer.hpp"
 #include "daemon/base/text.hpp"
 #include "daemon/runtime/notify.hpp"
+#include "query/promql/ast.hpp"
 
 namespace plumbline::daemon {
 namespace {
@@ -54,6 +58,7 @@ Status Application::start() {
   Lock lock(reload_mutex_);
   const config::Config& config = config_.config;
   register_process_metrics();
+  started_ms_ = clock_.now_ms();
 
   // Replay of a large journal may pass systemd's start-up limit; five minutes are asked for at once.
   runtime::notify_extend_timeout(std::chrono::minutes(5), "replaying the journal");
@@ -61,6 +66,7 @@ Status Application::start() {
   auto store = storage::Store::open(config_.storage, clock_, *log_, registry_);
   if (!store) return fail(store.error().in("storage at '" + config.storage.path + "'"));
   store_ = std::move(*store);
+  journal_replayed_ = store_->stats().journal_sequence;
   const auto open_ms = std::chrono::duration_cast<Millis>(clock_.steady() - open_start).count();
   log_->info("store open", {{"path", config.storage.path}, {"series", store_->stats().series_active}, {"ms", open_ms}});
 
@@ -82,7 +88,7 @@ Status Application::start() {
   alerts_ = std::make_unique<alerting::Service>(
       alerting::Service::Needs{*engine_, *models_, *store_, *store_, *client_, clock_, *log_, registry_});
 
-  auto server = runtime::HttpServer::start(server_options(config), all_routes(), *log_, registry_);
+  auto server = runtime::HttpServer::start(config_.server, all_routes(), *log_, registry_);
   if (!server) return fail(server.error().in("http"));
   http_ = std::move(*server);
   if (!config.server.grpc_listen.empty()) {
@@ -95,7 +101,7 @@ Status Application::start() {
   PLUMBLINE_CHECK_OK(alerts_->start(config_.rules));
   upkeep_thread_ = std::thread([this] { upkeep(); });
 
-  registry_.gauge("plumbline_config_last_reload_successful", "Whether the last configuration reload was applied").set(1);
+  reload_done(true);
   ready_ = true;
   for (std::size_t i = 0; i < config.server.http_listen.size(); ++i)
     log_->info("listening", {{"protocol", "http"}, {"address", config.server.http_listen[i]}, {"port", http_->ports()[i]}});
@@ -109,9 +115,8 @@ std::expected<void, std::vector<std::string>> Application::reload() {
   // SIGHUP may come while starting or stopping, when there is nothing to reload into.
   if (!ready_) return std::unexpected(std::vector<std::string>{"the daemon is starting or stopping; reload again when it is ready"});
   runtime::notify_reloading();
-  Gauge& good = registry_.gauge("plumbline_config_last_reload_successful", "Whether the last configuration reload was applied");
   const auto refuse = [&](std::vector<std::string> errors) {
-    good.set(0);
+    reload_done(false);
     for (const std::string& e : errors) log_->error("reload refused, the old configuration stays", {{"error", e}});
     runtime::notify_ready("serving; last reload refused");
     return std::unexpected(std::move(errors));
@@ -131,14 +136,55 @@ std::expected<void, std::vector<std::string>> Application::reload() {
         before.query == after.query && before.otlp == after.otlp && before.log == after.log))
     log_->warn("changes to server, storage, journal, query, otlp or log take effect at the next restart");
   config_ = std::move(*loaded);
-  good.set(1);
-  registry_.gauge("plumbline_config_last_reload_success_timestamp_seconds", "When the configuration was last applied")
-      .set(static_cast<double>(clock_.now_ms()) / 1000.0);
+  reload_done(true);
   log_->info("configuration reloaded", {{"file", config_file_}, {"groups", config_.rules.groups.size()},
                                         {"slos", config_.rules.slos.size()}, {"drift", config_.rules.drift.size()},
                                         {"scrape_jobs", config_.jobs.size()}});
   runtime::notify_ready("serving");
   return {};
+}
+
+void Application::reload_done(bool applied) {
+  reload_succeeded_ = applied;
+  registry_.gauge("plumbline_config_last_reload_successful", "Whether the last configuration reload was applied").set(applied ? 1 : 0);
+  if (!applied) return;
+  reloaded_ms_ = clock_.now_ms();
+  registry_.gauge("plumbline_config_last_reload_success_timestamp_seconds", "When the configuration was last applied")
+      .set(static_cast<double>(reloaded_ms_) / 1000.0);
+}
+
+query::RuntimeInfo Application::runtime_info() {
+  query::RuntimeInfo out;
+  out.start_ms = started_ms_;
+  std::error_code ignored;  // of a directory that was removed under us: nothing is told
+  out.working_directory = std::filesystem::current_path(ignored).string();
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  if (::gethostname(host.data(), host.size() - 1) == 0) out.host = host.data();
+  out.reload_succeeded = reload_succeeded_;
+  out.reloaded_ms = reloaded_ms_;
+  for (std::filesystem::directory_iterator task("/proc/self/task", ignored), end; !ignored && task != end; task.increment(ignored)) ++out.threads;
+  out.cores = std::thread::hardware_concurrency();
+  out.corruptions = registry_.counter("plumbline_events_corrupt_total", "Queries that met a damaged event block.").value();
+  Lock lock(reload_mutex_);
+  out.retention = format_duration_ms(config_.config.storage.retention.count());
+  return out;
+}
+
+query::DaemonStatus Application::status() {
+  query::DaemonStatus out;
+  out.runtime = [this] { return runtime_info(); };
+  out.config_yaml = [this] {
+    Lock lock(reload_mutex_);
+    return config_.config.shown.yaml;
+  };
+  out.options = [this] {
+    Lock lock(reload_mutex_);
+    auto options = config_.config.shown.options;
+    options.emplace_back("config.file", config_file_);
+    return options;
+  };
+  out.journal_replayed = journal_replayed_;
+  return out;
 }
 
 http::Routes Application::all_routes() {
@@ -148,11 +194,13 @@ http::Routes Application::all_routes() {
   };
   const config::Config& config = config_.config;
   add(ingest::routes(*sink_, clock_, ingest_limits(config), {config.otlp.promote_resource_attributes}));
-  add(ingest::target_routes(*scraper_));
-  add(query::prometheus_routes(*engine_, *store_, clock_, build_info()));
+  add(ingest::target_routes(*scraper_, query::promql::parse_selector));
+  add(query::prometheus_routes(*engine_, *store_, clock_, build_info(), {log_.get(), &registry_, config.query.log_slower_than}));
+  add(query::plan_routes(*engine_, *store_, clock_));
   add(query::remote_read_routes(*store_));
   add(query::parse_query_routes());
   add(query::exemplar_routes(*store_));
+  add(query::status_routes(clock_, status()));
   add(query::tsdb_status_routes(*store_));
   add(query::federate_routes(*engine_, *store_, clock_));
   add(query::prometheus_admin_routes([this](const std::vector<model::Matchers>& selectors, model::TimeRange range) {

@@ -44,6 +44,9 @@ class Application {
  private:
   http::Routes all_routes();
   http::Routes own_routes();
+  void reload_done(bool applied);
+  query::DaemonStatus status();
+  query::RuntimeInfo runtime_info();
   void upkeep();
   void register_process_metrics();
 
@@ -66,7 +69,11 @@ class Application {
   std::unique_ptr<ingest::GrpcServer> grpc_;
   std::thread upkeep_thread_;
 
+  std::int64_t started_ms_ = 0;
+  std::uint64_t journal_replayed_ = 0;
   std::atomic<bool> ready_{false};
+  std::atomic<bool> reload_succeeded_{true};
+  std::atomic<std::int64_t> reloaded_ms_{0};
   std::atomic<bool> stopped_{false};
   Mutex upkeep_mutex_;
   Condition upkeep_wake_;

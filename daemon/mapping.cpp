@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <thread>
 #include <iterator>
+#include <thread>
 
 #include "query/promql/ast.hpp"
 
@@ -181,7 +181,7 @@ query::EngineOptions engine_options(const config::Config& config) {
   return out;
 }
 
-runtime::ServerOptions server_options(const config::Config& config) {
+config::Outcome<runtime::ServerOptions> server_options(const config::Config& config) {
   const config::ServerLimits& limits = config.server.limits;
   runtime::ServerOptions out;
   out.listen = config.server.http_listen;
@@ -193,8 +193,14 @@ runtime::ServerOptions server_options(const config::Config& config) {
   out.limits.idle_timeout = limits.idle_timeout;
   out.limits.queue_length = limits.queue_length;
   out.ingest_threads = limits.ingest_threads;
-  out.query_threads = limits.query_threads;
+  out.query_threads = config.query.concurrency;
+  // A query waits for the disk some of its time; four, so that on one core two slow ones leave room.
+  if (out.query_threads == 0) out.query_threads = std::max<std::size_t>(4, 2 * std::size_t{std::thread::hardware_concurrency()});
   out.admin_threads = limits.admin_threads;
+  if (config.server.cors_origin.empty()) return out;
+  auto origins = model::Matcher::make(model::MatchOp::regex, "origin", config.server.cors_origin);
+  if (!origins) return std::unexpected(config::Problems{{config.cors_origin_place, "'cors_origin': " + origins.error().message}});
+  out.allows_origin = [origins = std::move(*origins)](std::string_view origin) { return origins.matches(origin); };
   return out;
 }
 
@@ -278,6 +284,8 @@ std::expected<CheckedConfig, std::vector<std::string>> load_and_check(const std:
   else add(files.error());
   if (auto storage = storage_options(out.config)) out.storage = std::move(*storage);
   else add(storage.error());
+  if (auto server = server_options(out.config)) out.server = std::move(*server);
+  else add(server.error());
   if (auto jobs = scrape_jobs(out.config)) out.jobs = std::move(*jobs);
   else add(jobs.error());
   if (auto rules = rule_set(out.config, std::move(groups))) out.rules = std::move(*rules);

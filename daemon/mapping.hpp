@@ -18,7 +18,8 @@ namespace plumbline::daemon {
 // Fails: every selector that does not parse, with its place.
 config::Outcome<storage::Options> storage_options(const config::Config& config);
 query::EngineOptions engine_options(const config::Config& config);
-runtime::ServerOptions server_options(const config::Config& config);
+// Fails: a cors_origin that does not compile, with its place.
+config::Outcome<runtime::ServerOptions> server_options(const config::Config& config);
 ingest::Limits ingest_limits(const config::Config& config);
 
 // Fails: every relabelling rule that does not compile, with its place.
@@ -30,6 +31,7 @@ config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::v
 struct CheckedConfig {
   config::Config config;
   storage::Options storage;
+  runtime::ServerOptions server;
   std::vector<ingest::ScrapeJob> jobs;
   alerting::RuleSet rules;
 };

@@ -161,6 +161,14 @@ struct TargetStatus {
   model::Labels discovered;  // before relabelling, __address__ and the other internal labels included
   Millis interval{0};
   Millis timeout{0};
+  // What its last good scrape said of its metrics, by name; null before the first.
+  std::shared_ptr<const std::vector<storage::MetricMetadata>> metadata = {};
+};
+
+// A job, as /api/v1/targets counts it.
+struct ScrapePool {
+  std::string name;
+  std::uint64_t dropped = 0;  // targets that relabelling dropped
 };
 
 // Reads a file_sd file (JSON or YAML); given by the application because YAML has its home in config/.
@@ -182,13 +190,17 @@ class Scraper {
   std::vector<TargetStatus> targets() const;
   // Targets that relabelling dropped: only job and discovered are set. At most 1000 a job.
   std::vector<TargetStatus> dropped_targets() const;
+  std::vector<ScrapePool> pools() const;  // in the order of set_jobs()
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-// GET /api/v1/targets
-http::Routes target_routes(const Scraper& scraper);
+// Reads a selector such as {job="a"}; given by the application because PromQL has its home in query/.
+using SelectorReader = std::function<Result<model::Matchers>(std::string_view)>;
+
+// GET /api/v1/targets, /api/v1/targets/metadata, /api/v1/scrape_pools
+http::Routes target_routes(const Scraper& scraper, SelectorReader read_selector);
 
 }  // namespace plumbline::ingest

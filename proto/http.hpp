@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +27,10 @@ struct Request {
   std::string body;    // as sent: still content-encoded
   Pairs path_values;   // values of {name} in the route's pattern
   std::string remote;  // "127.0.0.1:51234"
+  std::chrono::milliseconds waited{0};  // for its worker; a query's time limit includes it
+  // Requested when the client has closed its side of the connection, or the server's patience at stopping is over: who still
+  // works on an answer may give up. Only queries look at it.
+  std::stop_token gone = {};
 
   std::string_view header(std::string_view lower_name) const;         // "" when absent
   std::optional<std::string_view> param(std::string_view name) const;  // the first

@@ -3,15 +3,19 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "daemon/base/clock.hpp"
 #include "daemon/base/error.hpp"
+#include "daemon/base/log.hpp"
 #include "daemon/base/meters.hpp"
 #include "proto/http.hpp"
 #include "storage/model/histogram.hpp"
@@ -67,18 +71,65 @@ struct EngineOptions {
   std::uint64_t series_max = 300'000;
   std::uint32_t points_max = 11'000;             // steps of a range query, as Prometheus
   std::shared_ptr<Workers> workers = {};         // null: a query has the thread that asks
+  std::stop_token stop = {};                     // the query ends with `cancelled` when it is requested
 };
 
-// Threads: any. Blocks: on the reader; no longer than options.timeout.
+// What one selector of a query read.
+struct SelectorStats {
+  std::string selector;  // {__name__="up"}
+  model::TimeRange range;
+  std::uint64_t series = 0;
+  std::uint64_t samples = 0;  // a histogram counts as what takes as much memory; 0 when summaries were enough
+  bool summaries = false;
+};
+
+// What a query did, whether it ended well or not.
+struct QueryStats {
+  // Asked for by whoever gives this to the engine: count what selectors give at each step, as Prometheus' stats do.
+  bool count_steps = false;
+  std::vector<std::uint64_t> samples_per_step;
+  std::uint64_t samples = 0;  // their sum
+  std::uint64_t peak = 0;     // the most samples and points that were held at a time
+  std::vector<SelectorStats> selectors;  // that were read, each distinct one once
+  double total_s = 0;         // of it:
+  double read_s = 0;          // reading samples from the store
+  double sort_s = 0;          // bringing the result into its order
+};
+
+// What a query would do, node by node.
+struct PlanRead {
+  model::Matchers matchers;
+  model::TimeRange range;                // for all uses of the selector in the query, which share one reading
+  std::uint64_t series = 0;              // that have a sample in it
+  std::optional<std::uint64_t> samples;  // they have in it; unknown when there are native histograms among them
+  bool summaries = false;                // windows come from chunk summaries: the samples are not read
+  bool shared = false;                   // a node before this one reads it
+};
+struct PlanNode {
+  std::string_view kind;        // aggregation, binary, call, number, range selector, selector, string, subquery, unary
+  std::string_view expression;  // its place in the text
+  std::size_t steps = 1;        // at which it is evaluated
+  bool constant = false;        // evaluated once, because no step can make a difference
+  bool fused = false;           // its series go one by one into the aggregation above and are never held together
+  std::optional<PlanRead> read; // of selectors
+  std::vector<PlanNode> children;
+};
+
+// Threads: any. Blocks: on the reader; no longer than options.timeout, and until options.stop.
 // Borrows: reader, clock.
 class Engine {
  public:
   Engine(const storage::Reader& reader, const Clock& clock, EngineOptions options);
   ~Engine();
   // Fails: invalid_input (parse error: "1:7: parse error: ..."), execution, over_limit, timeout.
-  Result<Answer> instant(std::string_view expression, std::int64_t t_ms) const;
+  // Fails with `cancelled`, too, when options.stop is requested. `stats`, when given, is filled in even then.
+  Result<Answer> instant(std::string_view expression, std::int64_t t_ms, QueryStats* stats = nullptr) const;
   // The answer's value is a Matrix. start <= end, step > 0.
-  Result<Answer> range(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms, std::int64_t step_ms) const;
+  Result<Answer> range(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms, std::int64_t step_ms,
+                       QueryStats* stats = nullptr) const;
+  // Without running it: looks series up, and takes the number of samples from chunk summaries. An instant query at start_ms when
+  // step_ms is 0. The plan's texts are views of `expression`.
+  Result<PlanNode> plan(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms, std::int64_t step_ms) const;
   const EngineOptions& options() const { return options_; }
 
  private:
@@ -187,15 +238,45 @@ struct BuildInfo {
   std::string revision;
 };
 
+// Who is told of queries over HTTP; null: nobody.
+struct QueryWatch {
+  Log* log = nullptr;
+  Registry* registry = nullptr;  // plumbline_queries_total{result}
+  Millis log_slower_than{0};     // 0: no query is logged
+};
+
 // Each returns routes whose handlers borrow the arguments for as long as the server runs.
 // /api/v1/{query,query_range,series,labels,label/<n>/values,metadata,status/buildinfo,format_query}, GET and POST.
-http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build);
+http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build,
+                               QueryWatch watch = {});
+// GET and POST /api/v1/plan?query=&start=&end=&step= or &time=: what the query would read, without running it.
+http::Routes plan_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock);
 // POST /api/v1/read: raw samples for Prometheus' remote-read clients, as SAMPLES or STREAMED_XOR_CHUNKS.
 http::Routes remote_read_routes(const storage::Reader& reader);
 // GET and POST /api/v1/parse_query
 http::Routes parse_query_routes();
 // GET and POST /api/v1/query_exemplars
 http::Routes exemplar_routes(const storage::Reader& reader);
+// What the daemon tells of itself. The functions are called on a worker thread, at any time.
+struct RuntimeInfo {
+  std::int64_t start_ms = 0;
+  std::string working_directory;
+  std::string host;
+  bool reload_succeeded = true;
+  std::int64_t reloaded_ms = 0;  // when the configuration was last applied
+  std::uint64_t threads = 0;
+  std::uint64_t cores = 0;
+  std::uint64_t corruptions = 0;  // damaged parts of the store that were met since the start
+  std::string retention;          // "30d"
+};
+struct DaemonStatus {
+  std::function<RuntimeInfo()> runtime;
+  std::function<std::string()> config_yaml;  // without secrets
+  std::function<std::vector<std::pair<std::string, std::string>>()> options;  // every option's value in effect
+  std::uint64_t journal_replayed = 0;  // up to which record, at the start
+};
+// GET /api/v1/status/{runtimeinfo,config,flags,walreplay}, /api/v1/alertmanagers
+http::Routes status_routes(const Clock& clock, DaemonStatus status);
 // GET /api/v1/status/tsdb?limit=
 http::Routes tsdb_status_routes(const storage::Store& store);
 // GET /federate?match[]=: the newest samples in text exposition.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 
 #include "daemon/base/compression.hpp"
 #include "daemon/base/json_writer.hpp"
@@ -11,7 +12,7 @@ namespace plumbline::runtime {
 namespace {
 
 // Below it the answer fits a packet anyway.
-constexpr std::size_t gzip_bytes_min = 1024;
+constexpr std::size_t compressed_bytes_min = 1024;
 
 std::string_view phrase(int status) {
   switch (status) {
@@ -80,20 +81,37 @@ const std::string* find(const http::Pairs& headers, std::string_view lower_name)
 
 }  // namespace
 
-bool accepts_gzip(std::string_view list) {
+Coding preferred_coding(std::string_view list) {
+  // An asterisk stands for what is not named. Absent: 0, because nobody must be sent what they did not ask for.
+  std::optional<double> gzip, zstd, others;
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
     const std::string item = to_lower(list.substr(0, comma));
     list.remove_prefix(std::min(comma + 1, list.size()));
     const std::size_t semicolon = std::min(item.find(';'), item.size());
     const std::string_view coding = trim(std::string_view(item).substr(0, semicolon));
-    if (coding != "gzip" && coding != "*") continue;
-    const std::size_t q = item.find("q=", semicolon);
-    if (q == std::string::npos) return true;
-    const std::optional<double> weight = parse_number(trim(std::string_view(item).substr(q + 2)));
-    return weight && *weight > 0;
+    double weight = 1;
+    if (const std::size_t q = item.find("q=", semicolon); q != std::string::npos)
+      weight = parse_number(trim(std::string_view(item).substr(q + 2))).value_or(0);
+    if (coding == "gzip") gzip = weight;
+    if (coding == "zstd") zstd = weight;
+    if (coding == "*") others = weight;
   }
-  return false;
+  const double for_zstd = zstd.value_or(others.value_or(0)), for_gzip = gzip.value_or(others.value_or(0));
+  if (for_zstd > 0 && for_zstd >= for_gzip) return Coding::zstd;
+  return for_gzip > 0 ? Coding::gzip : Coding::identity;
+}
+
+http::Pairs cors_headers(const CrossOrigin& asked) {
+  if (asked.origin.empty()) return {};
+  // Whoever is not allowed gets an answer that no cache may show to who is.
+  http::Pairs out{{"Vary", "Origin"}};
+  if (!asked.allowed) return out;
+  out.emplace_back("Access-Control-Allow-Origin", asked.origin);
+  out.emplace_back("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin");
+  out.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+  out.emplace_back("Access-Control-Expose-Headers", "Date");
+  return out;
 }
 
 http::Response refusal_response(const Refusal& refusal) {
@@ -114,13 +132,13 @@ std::string serialise(http::Response response, const AnswerStyle& style, std::in
   if (bodyless) response.body.clear();
   const std::string* content_type = find(response.headers, "content-type");
   const bool is_text = content_type != nullptr && compressible(*content_type);
-  if (is_text && response.body.size() > gzip_bytes_min && find(response.headers, "content-encoding") == nullptr) {
+  if (is_text && response.body.size() > compressed_bytes_min && find(response.headers, "content-encoding") == nullptr) {
     response.with("Vary", "Accept-Encoding");
-    if (style.accepts_gzip) {
-      response.body = gzip(response.body);
-      response.with("Content-Encoding", "gzip");
-    }
+    if (style.coding == Coding::gzip) response.body = gzip(response.body);
+    if (style.coding == Coding::zstd) response.body = zstd(response.body);
+    if (style.coding != Coding::identity) response.with("Content-Encoding", style.coding == Coding::gzip ? "gzip" : "zstd");
   }
+  for (auto& [name, value] : cors_headers(style.cross_origin)) response.with(std::move(name), std::move(value));
 
   std::string out;
   out.reserve(response.body.size() + 512);

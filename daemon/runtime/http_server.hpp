@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/base/clock.hpp"
@@ -33,12 +35,17 @@ struct ServerLimits {
   std::size_t queue_length = 128;  // requests waiting per lane; more are answered 503 with Retry-After
 };
 
+// Whether scripts of an origin ("https://grafana.example") may read answers. Called on the loop: must not block.
+using OriginRule = std::function<bool(std::string_view origin)>;
+
 struct ServerOptions {
   std::vector<std::string> listen{"127.0.0.1:9470"};  // "host:port", "[::1]:port"; port 0 picks one
   ServerLimits limits;
   std::size_t ingest_threads = 2;
   std::size_t query_threads = 2;
   std::size_t admin_threads = 1;
+  // Of routes in the query lane: what only reads. Null: no other origin may, and nothing is said of origins.
+  OriginRule allows_origin;
 };
 
 // Serves routes on several listeners until stopped.

@@ -54,7 +54,8 @@ Router::Match Router::match(std::string_view method, const std::vector<std::stri
       }
     }
     if (!fits) continue;
-    allowed.insert(entry.route.method);
+    best.only_reads = (allowed.empty() || best.only_reads) && entry.route.lane == http::Lane::query;
+    allowed.insert({entry.route.method, "OPTIONS"});
     if (entry.route.method == "GET") allowed.insert("HEAD");
     const bool serves = entry.route.method == method || (method == "HEAD" && entry.route.method == "GET");
     if (!serves || (best.route != nullptr && literals <= best_literals)) continue;

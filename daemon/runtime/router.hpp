@@ -19,9 +19,10 @@ class Router {
   struct Match {
     const http::Route* route = nullptr;  // null: see allowed
     http::Pairs path_values;
-    std::string allowed;  // methods that this path knows, "GET, HEAD"; empty: the path is unknown
+    std::string allowed;  // methods that this path knows, "GET, HEAD, OPTIONS"; empty: the path is unknown
+    bool only_reads = false;  // every route of the path is in the query lane
   };
-  // HEAD finds GET's route. Of several patterns the one with more literal segments wins.
+  // HEAD finds GET's route, OPTIONS none: the server answers it. Of several patterns the one with more literal segments wins.
   Match match(std::string_view method, const std::vector<std::string>& segments) const;
 
  private:

@@ -1,5 +1,7 @@
 #include "daemon/runtime/session.hpp"
 
+#include <poll.h>
+
 #include <memory>
 #include <tuple>
 
@@ -26,6 +28,14 @@ std::string remote_of(const asio::ip::tcp::socket& socket, const asio::ip::addre
   return (peer.is_v6() ? "[" + peer.to_string() + "]" : peer.to_string()) + ":" + std::to_string(endpoint.port());
 }
 
+// Whether the client has closed its side. One that only said that it sends no more looks the same and counts as gone, as it
+// does for Go's servers: what looks at it is given up, and answered all the same.
+bool client_left(asio::ip::tcp::socket& socket) {
+  if (!socket.is_open()) return true;
+  ::pollfd look{socket.native_handle(), POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 // After a refusal the client may still be sending: closing at once would reset the connection and take our answer with it.
 constexpr Millis linger_max{1000};
 constexpr std::size_t linger_bytes_max = 1u << 20;
@@ -35,7 +45,7 @@ constexpr std::size_t unwaited_bytes_max = 1u << 20;
 }  // namespace
 
 Session::Session(Core& core, asio::ip::tcp::socket socket, asio::ip::address peer)
-    : core_(core), socket_(std::move(socket)), peer_(std::move(peer)), remote_(remote_of(socket_, peer_)) {
+    : core_(core), socket_(std::move(socket)), peer_(std::move(peer)), remote_(remote_of(socket_, peer_)), client_(peer_.to_string()) {
   boost::system::error_code ignored;  // of a socket that is gone already: the first read says so
   socket_.non_blocking(true, ignored);
   enter(State::idle, core_.clock.steady() + core_.options.limits.header_timeout);
@@ -55,6 +65,7 @@ void Session::extend(std::size_t bytes_moved) {
 }
 
 void Session::check_deadline(Steady now) {
+  if (state_ == State::working && !working_.stop_requested() && client_left(socket_)) working_.request_stop();
   if (state_ == State::working || now < deadline_) return;
   timed_out_ = true;
   boost::system::error_code ignored;
@@ -63,6 +74,7 @@ void Session::check_deadline(Steady now) {
 
 void Session::cut() {
   last_ = true;
+  working_.request_stop();
   boost::system::error_code ignored;
   socket_.close(ignored);
 }
@@ -240,8 +252,19 @@ asio::awaitable<Session::Step> Session::read_body(std::size_t body_max) {
   }
 }
 
-asio::awaitable<bool> Session::answer_unrouted(std::string allowed) {
+CrossOrigin Session::cross_origin(bool only_reads, const http::Pairs& headers) const {
+  CrossOrigin out;
+  if (!only_reads || !core_.options.allows_origin) return out;
+  for (const auto& [name, value] : headers)
+    if (name == "origin") out.origin = value;
+  out.allowed = !out.origin.empty() && core_.options.allows_origin(out.origin);
+  return out;
+}
+
+// Paths and methods that no route has; OPTIONS among them.
+asio::awaitable<bool> Session::answer_unrouted(std::string allowed, CrossOrigin origin) {
   const bool unknown = allowed.empty();
+  const bool asks = !unknown && head_.method == "OPTIONS";
   refusal_ = unknown ? Refusal{404, "unknown_path",
                                "there is nothing at " + json_quote(head_.target.substr(0, 100)) + "; GET / lists the paths"}
                      : Refusal{405, "wrong_method", head_.method + " is not for this path; it takes " + allowed};
@@ -250,13 +273,14 @@ asio::awaitable<bool> Session::answer_unrouted(std::string allowed) {
   AnswerStyle style;
   style.keep_alive = head_.keep_alive && short_body && !last_;
   style.head_only = head_.method == "HEAD";
+  style.cross_origin = std::move(origin);
   if (short_body) {
     const Step step = co_await read_body(discard_bytes_max);
     if (step == Step::refused) co_await refuse();
     if (step != Step::go_on) co_return false;
   }
-  core_.count_request("unmatched", shown.status);
-  http::Response response = refusal_response(shown);
+  http::Response response = asks ? http::Response::empty(204) : refusal_response(shown);
+  core_.count_request(asks ? "options" : "unmatched", response.status);
   if (!unknown) response.with("Allow", allowed);
   std::string bytes = serialise(std::move(response), style, core_.clock.now_ns() / 1'000'000'000);
   const bool sent = co_await send(std::move(bytes));
@@ -272,10 +296,7 @@ asio::awaitable<Answer> Session::work(Task task) {
       asio::post(io, [resume, answer = std::move(answer)]() mutable { std::move (*resume)(std::move(answer)); });
     };
     started.done = resume_on_loop;
-    if (core_.lanes.submit(started)) return;
-    Answer queue_full;
-    queue_full.status = 0;
-    resume_on_loop(std::move(queue_full));
+    core_.lanes.submit(std::move(started));
   };
   return asio::async_initiate<const asio::use_awaitable_t<>, void(Answer)>(start, asio::use_awaitable, std::move(task));
 }
@@ -284,20 +305,16 @@ asio::awaitable<bool> Session::answer_by(const http::Route* route, http::Request
   Task task;
   task.style.keep_alive = head_.keep_alive && !last_;
   task.style.head_only = request.method == "HEAD";
-  task.style.accepts_gzip = accepts_gzip(request.header("accept-encoding"));
+  task.style.coding = preferred_coding(request.header("accept-encoding"));
+  task.style.cross_origin = cross_origin(route->lane == http::Lane::query, request.headers);
+  working_ = std::stop_source();
+  request.gone = working_.get_token();
   task.request = std::move(request);
   task.route = route;
+  task.client = client_;
   task.began = since_;
   enter(State::working, Steady::max());
-  const AnswerStyle style = task.style;
   Answer answer = co_await work(std::move(task));
-  if (answer.status == 0) {
-    core_.count_refusal("queue_full");
-    answer.status = 503;
-    answer.keep_alive = style.keep_alive;
-    answer.bytes = serialise(refusal_response({503, "queue_full", "too many requests are waiting; try later"}), style,
-                             core_.clock.now_ns() / 1'000'000'000);
-  }
   core_.count_request(route->pattern, answer.status);
   const bool keep_alive = answer.keep_alive && !last_;
   const bool sent = co_await send(std::move(answer.bytes));
@@ -318,7 +335,8 @@ asio::awaitable<bool> Session::serve_one() {
   Router::Match match = core_.router.match(head_.method, target->segments);
   if (match.route == nullptr) {
     std::string allowed = std::move(match.allowed);
-    const bool go_on = co_await answer_unrouted(std::move(allowed));
+    CrossOrigin origin = cross_origin(match.only_reads, head_.headers);
+    const bool go_on = co_await answer_unrouted(std::move(allowed), std::move(origin));
     co_return go_on;
   }
   step = co_await read_body(match.route->body_bytes_max);

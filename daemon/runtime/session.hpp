@@ -1,12 +1,14 @@
 // One connection from its first byte to its last, as a coroutine on the loop.
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "daemon/runtime/answer.hpp"
 #include "daemon/runtime/core.hpp"
 #include "daemon/runtime/head.hpp"
 #include "daemon/runtime/target.hpp"
@@ -26,7 +28,7 @@ class Session {
   State state() const { return state_; }
   Steady since() const { return since_; }  // the state's begin
   const boost::asio::ip::address& peer() const { return peer_; }
-  // Ends what waits on the socket when its time is over.
+  // Ends what waits on the socket when its time is over; while a worker has the request, looks whether the client has gone.
   void check_deadline(Steady now);
   // Ends the connection, whatever it does.
   void cut();
@@ -42,9 +44,9 @@ class Session {
   boost::asio::awaitable<bool> serve_one();
   boost::asio::awaitable<Step> read_head();
   boost::asio::awaitable<Step> read_body(std::size_t body_max);
-  boost::asio::awaitable<bool> answer_unrouted(std::string allowed);
+  boost::asio::awaitable<bool> answer_unrouted(std::string allowed, CrossOrigin origin);
   boost::asio::awaitable<bool> answer_by(const http::Route* route, http::Request request);
-  // The worker's answer; status 0: the lane's queue is full.
+  // The lane's answer.
   boost::asio::awaitable<Answer> work(Task task);
   struct Moved {
     boost::system::error_code error;
@@ -59,14 +61,18 @@ class Session {
   void enter(State state, Steady deadline);
   void extend(std::size_t bytes_moved);
   Step stop_with(Refusal refusal);
+  // What the headers say of their origin, on a path that only reads; of others nothing is said.
+  CrossOrigin cross_origin(bool only_reads, const http::Pairs& headers) const;
 
   Core& core_;
   boost::asio::ip::tcp::socket socket_;
   const boost::asio::ip::address peer_;
   const std::string remote_;  // peer_ and its port
+  const std::string client_;  // peer_, whose turns its requests take
   State state_ = State::idle;
   Steady since_, deadline_;
   bool timed_out_ = false, last_ = false;
+  std::stop_source working_{std::nostopstate};  // of the request that a worker has
   std::string buffer_;  // received and not used yet
   Head head_;
   std::string body_;

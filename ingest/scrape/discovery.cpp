@@ -76,6 +76,7 @@ DiscoveredTargets JobDiscovery::targets(Log& log) const {
         log.warn("target refused",
                  {{"job", rules_->job.job_name}, {"target", address}, {"error", target.error().message}});
       } else if (!*target) {
+        ++out.dropped_count;
         if (out.dropped.size() < dropped_max) {
           TargetStatus dropped;
           dropped.job = rules_->job.job_name;

@@ -18,6 +18,7 @@ std::vector<std::string> glob_files(const std::string& pattern);
 struct DiscoveredTargets {
   std::vector<Target> targets;
   std::vector<TargetStatus> dropped;  // by relabelling; at most dropped_max
+  std::uint64_t dropped_count = 0;    // all of them
 };
 
 // Threads: one at a time.

@@ -62,8 +62,10 @@ void ScrapeLoop::place_targets(std::int64_t now_ms) {
   Targets old = std::move(targets_);
   targets_.clear();
   dropped_.clear();
+  pools_.clear();
   for (const JobDiscovery& job : jobs_) {
     DiscoveredTargets found = job.targets(log_);
+    pools_.push_back({job.rules()->job.job_name, found.dropped_count});
     dropped_.insert(dropped_.end(), std::make_move_iterator(found.dropped.begin()),
                     std::make_move_iterator(found.dropped.end()));
     for (Target& target : found.targets) {
@@ -174,6 +176,7 @@ void ScrapeLoop::scrape(const ScrapeTask& task) {
   status.last_error = std::move(outcome.error);
   status.last_scrape_ms = start_ms;
   status.last_duration_s = duration_s;
+  status.metadata = task.state->samples.metadata();
 }
 
 void ScrapeLoop::finish(const ScrapeTask& task) {
@@ -198,6 +201,11 @@ std::vector<TargetStatus> ScrapeLoop::targets() const {
 std::vector<TargetStatus> ScrapeLoop::dropped_targets() const {
   Lock lock(mutex_);
   return dropped_;
+}
+
+std::vector<ScrapePool> ScrapeLoop::pools() const {
+  Lock lock(mutex_);
+  return pools_;
 }
 
 }  // namespace plumbline::ingest

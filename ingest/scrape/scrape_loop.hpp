@@ -52,6 +52,7 @@ class ScrapeLoop {
 
   std::vector<TargetStatus> targets() const;
   std::vector<TargetStatus> dropped_targets() const;
+  std::vector<ScrapePool> pools() const;
 
  private:
   using Targets = std::map<std::string, std::shared_ptr<ScrapedTarget>>;
@@ -79,6 +80,7 @@ class ScrapeLoop {
   std::vector<std::shared_ptr<ScrapedTarget>> leaving_
       PLUMBLINE_GUARDED_BY(mutex_);  // gone, markers not yet handed out
   std::vector<TargetStatus> dropped_ PLUMBLINE_GUARDED_BY(mutex_);
+  std::vector<ScrapePool> pools_ PLUMBLINE_GUARDED_BY(mutex_);
 };
 
 // The time of a scrape's samples: its due time when it began within 2 ms (or 1% of a short interval) of it,

@@ -101,5 +101,8 @@ std::vector<TargetStatus> Scraper::targets() const {
 std::vector<TargetStatus> Scraper::dropped_targets() const {
   return impl_->loop.dropped_targets();
 }
+std::vector<ScrapePool> Scraper::pools() const {
+  return impl_->loop.pools();
+}
 
 }  // namespace plumbline::ingest

@@ -229,13 +229,21 @@ void TargetSamples::add_metadata(std::vector<storage::MetricMetadata> metadata, 
   // A target that makes up names must not grow this for ever; past the bound everything is sent once more.
   constexpr std::size_t metrics_max = 50'000;
   if (metadata_.size() > metrics_max) metadata_.clear();
-  for (storage::MetricMetadata& m : metadata) {
+  if (metadata.size() > metrics_max) metadata.resize(metrics_max);
+  std::uint64_t all = metadata.size();
+  for (const storage::MetricMetadata& m : metadata) {
     const std::uint64_t hash = hash64(m.type + '\n' + m.unit + '\n' + m.help);
+    // Their order counts: who sends the same metrics in another one is told of anew, which costs a copy.
+    all = (all ^ hash64(m.metric)) * 0x9e3779b97f4a7c15 + hash;
     const auto [place, fresh] = metadata_.try_emplace(m.metric, hash);
     if (!fresh && place->second == hash) continue;
     place->second = hash;
-    batch.metadata.push_back(std::move(m));
+    batch.metadata.push_back(m);
   }
+  if (told_ && told_hash_ == all) return;
+  std::ranges::sort(metadata, {}, &storage::MetricMetadata::metric);
+  told_ = std::make_shared<const std::vector<storage::MetricMetadata>>(std::move(metadata));
+  told_hash_ = all;
 }
 
 }  // namespace plumbline::ingest

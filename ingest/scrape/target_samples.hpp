@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +40,8 @@ class TargetSamples {
   Decoded gone(const Target& target, std::int64_t time_ms);
   // The sink did not store the last outcome: what it marked stale must be marked again.
   void not_stored();
+  // HELP, TYPE and UNIT of the last good scrape, by metric; null before it. The same object while they stay the same.
+  std::shared_ptr<const std::vector<storage::MetricMetadata>> metadata() const { return told_; }
 
  private:
   struct Series {
@@ -63,6 +66,8 @@ class TargetSamples {
 
   std::unordered_map<model::Labels, Series, model::LabelsHash> series_;
   std::unordered_map<std::string, std::uint64_t> metadata_;  // metric -> hash of what was sent last
+  std::shared_ptr<const std::vector<storage::MetricMetadata>> told_;
+  std::uint64_t told_hash_ = 0;
   std::vector<model::Labels> last_stale_;
   Rejections exemplars_refused_;  // of the scrape that is being read
   std::uint64_t scrape_ = 0;

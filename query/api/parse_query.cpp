@@ -27,16 +27,6 @@ std::string_view name_of(Type type) {
   return type == Type::vector ? "vector" : type == Type::matrix ? "matrix" : documented(type);
 }
 
-std::string_view name_of(model::MatchOp op) {
-  switch (op) {
-    case model::MatchOp::equal: return "=";
-    case model::MatchOp::not_equal: return "!=";
-    case model::MatchOp::regex: return "=~";
-    case model::MatchOp::not_regex: return "!~";
-  }
-  return "";
-}
-
 class TreeWriter {
  public:
   TreeWriter(JsonWriter& json, std::string_view text) : w_(json), text_(text) {}
@@ -122,10 +112,8 @@ class TreeWriter {
       w_.string(m.at_edge == Tok::start ? "start" : "end");
   }
   void selector(const Selector& s) {
-    w_.field("name", s.name).key("matchers").begin_array();
-    for (const model::Matcher& m : s.matchers)
-      w_.begin_object().field("name", m.name()).field("type", name_of(m.op())).field("value", m.value()).end_object();
-    w_.end_array();
+    w_.field("name", s.name).key("matchers");
+    write_matchers(w_, s.matchers);
     modifiers(s.modifiers);
     w_.field("anchored", s.extended == Extended::anchored).field("smoothed", s.extended == Extended::smoothed);
   }

@@ -1,5 +1,7 @@
 #include "query/api/prometheus_json.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "daemon/base/text.hpp"
@@ -21,6 +23,16 @@ void write_labels(JsonWriter& w, const Labels& labels) {
 }
 
 namespace {
+
+std::string_view name_of(model::MatchOp op) {
+  switch (op) {
+    case model::MatchOp::equal: return "=";
+    case model::MatchOp::not_equal: return "!=";
+    case model::MatchOp::regex: return "=~";
+    case model::MatchOp::not_regex: return "!~";
+  }
+  return "";
+}
 
 void write_point(JsonWriter& w, std::int64_t t, double v) {
   w.begin_array().raw(json_time(t)).string(format_number(v)).end_array();
@@ -88,11 +100,36 @@ void write_notes(JsonWriter& w, std::string_view key, std::string_view kind, con
 
 }  // namespace
 
-void write_value(JsonWriter& w, const PromValue& value) {
+void write_matchers(JsonWriter& w, const model::Matchers& matchers) {
+  w.begin_array();
+  for (const model::Matcher& m : matchers)
+    w.begin_object().field("name", m.name()).field("type", name_of(m.op())).field("value", m.value()).end_object();
+  w.end_array();
+}
+
+void write_value(JsonWriter& w, const PromValue& value, std::string_view stats) {
   static constexpr std::string_view types[] = {"scalar", "string", "vector", "matrix"};
   w.begin_object().field("resultType", types[value.index()]).key("result");
   std::visit([&](const auto& v) { write(w, v); }, value);
+  if (!stats.empty()) w.key("stats").raw(stats);
   w.end_object();
+}
+
+void write_stats(JsonWriter& w, const QueryStats& stats, Millis waited, std::int64_t start_ms, std::int64_t step_ms, bool per_step) {
+  const double waited_s = std::chrono::duration<double>(waited).count();
+  w.begin_object().key("timings").begin_object();
+  w.field("evalTotalTime", stats.total_s).field("resultSortTime", stats.sort_s).field("queryPreparationTime", stats.read_s);
+  // Never below zero by a rounding.
+  w.field("innerEvalTime", std::max(0.0, stats.total_s - stats.sort_s - stats.read_s));
+  w.field("execQueueTime", waited_s).field("execTotalTime", waited_s + stats.total_s).end_object();
+  w.key("samples").begin_object();
+  if (per_step) {
+    w.key("totalQueryableSamplesPerStep").begin_array();
+    for (std::size_t i = 0; i < stats.samples_per_step.size(); ++i)
+      w.begin_array().raw(json_time(start_ms + static_cast<std::int64_t>(i) * step_ms)).integer(static_cast<std::int64_t>(stats.samples_per_step[i])).end_array();
+    w.end_array();
+  }
+  w.field("totalQueryableSamples", stats.samples).field("peakSamples", stats.peak).end_object().end_object();
 }
 
 http::Response prometheus_success(std::string_view data, const std::vector<std::string>& warnings,

@@ -15,7 +15,12 @@ namespace plumbline::query {
 std::string json_time(std::int64_t t_ms);
 void write_labels(JsonWriter& w, const Labels& labels);
 // {"resultType":...,"result":...}; empty results are [], never null.
-void write_value(JsonWriter& w, const PromValue& value);
+// [{"name":...,"type":"=~","value":...}]
+void write_matchers(JsonWriter& w, const model::Matchers& matchers);
+// `stats`, when given, is one finished JSON value.
+void write_value(JsonWriter& w, const PromValue& value, std::string_view stats = {});
+// As Prometheus' stats=all; without the samples of each step when they were not counted. `waited`: for its turn.
+void write_stats(JsonWriter& w, const QueryStats& stats, Millis waited, std::int64_t start_ms, std::int64_t step_ms, bool per_step);
 
 // {"status":"success","data":<data>,"warnings":[..],"infos":[..]}; the lists are left out when they are empty, and cut
 // to ten entries each as upstream does.

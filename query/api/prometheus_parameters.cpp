@@ -45,6 +45,34 @@ Result<std::size_t> limit_param(const http::Request& r) {
   return static_cast<std::size_t>(*n);
 }
 
+Result<RangeQuery> range_query_params(const http::Request& r, std::uint32_t points_max) {
+  PLUMBLINE_TRY(const std::int64_t start, time_param(r, "start"));
+  PLUMBLINE_TRY(const std::int64_t end, time_param(r, "end"));
+  if (end < start) return fail(bad_parameter("end", "end timestamp must not be before start time"));
+  PLUMBLINE_TRY(const std::int64_t step, duration_param(r, "step"));
+  if (step <= 0)
+    return fail(bad_parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive "
+                                      "integer"));
+  if ((static_cast<double>(end) - static_cast<double>(start)) / static_cast<double>(step) > points_max)
+    return fail(Code::invalid_input, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
+                                     "query resolution (?step=XX)");
+  return RangeQuery{start, end, step};
+}
+
+Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options) {
+  if (r.param("timeout")) {
+    PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "timeout"));
+    options.timeout = std::min(options.timeout, Millis(ms));
+  }
+  if (!text_param(r, "lookback_delta").empty()) {
+    PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "lookback_delta"));
+    if (ms > 0) options.lookback = Millis(ms);
+  }
+  options.timeout -= r.waited;
+  options.stop = r.gone;
+  return options;
+}
+
 Result<std::vector<model::Matchers>> match_params(const http::Request& r) {
   std::vector<model::Matchers> out;
   for (const std::string_view text : r.params("match[]")) {

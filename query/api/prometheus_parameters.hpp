@@ -8,6 +8,7 @@
 
 #include "daemon/base/error.hpp"
 #include "proto/http.hpp"
+#include "query/query.hpp"
 #include "storage/model/matcher.hpp"
 #include "storage/model/sample.hpp"
 
@@ -20,6 +21,14 @@ Result<std::int64_t> time_param(const http::Request& r, std::string_view name, s
 // Seconds as a float, or a Prometheus duration; to ms.
 Result<std::int64_t> duration_param(const http::Request& r, std::string_view name);
 Result<std::size_t> limit_param(const http::Request& r);  // 0: no limit
+// start, end and step of a range query of at most `points_max` steps.
+struct RangeQuery {
+  std::int64_t start_ms = 0, end_ms = 0, step_ms = 0;
+};
+Result<RangeQuery> range_query_params(const http::Request& r, std::uint32_t points_max);
+// `timeout` may shorten the engine's own limit, which what the request waited for its turn has used up in part;
+// `lookback_delta` replaces its lookback. The query ends when the client goes.
+Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options);
 // match[], each with at least one matcher that refuses the empty value.
 Result<std::vector<model::Matchers>> match_params(const http::Request& r);
 // start and end; all time when they are absent.

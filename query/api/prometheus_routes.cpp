@@ -9,6 +9,7 @@
 #include "daemon/base/text.hpp"
 #include "query/api/prometheus_json.hpp"
 #include "query/api/prometheus_parameters.hpp"
+#include "query/api/query_log.hpp"
 #include "query/promql/ast.hpp"
 #include "query/query.hpp"
 
@@ -28,20 +29,7 @@ bool truncate(std::vector<T>& v, std::size_t limit) {
   return true;
 }
 
-// `timeout` may shorten the engine's own limit, `lookback_delta` replaces its lookback.
-Result<EngineOptions> options_of(const Request& r, EngineOptions options) {
-  if (r.param("timeout")) {
-    PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "timeout"));
-    options.timeout = std::min(options.timeout, Millis(ms));
-  }
-  if (!text_param(r, "lookback_delta").empty()) {
-    PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "lookback_delta"));
-    if (ms > 0) options.lookback = Millis(ms);
-  }
-  return options;
-}
-
-Result<Response> answer(Result<Answer> result, std::size_t limit) {
+Result<Response> answer(Result<Answer> result, std::size_t limit, std::string_view stats) {
   if (!result) {
     if (result.error().code != Code::invalid_input) return fail(result.error());
     return fail(bad_parameter("query", result.error().message));
@@ -52,7 +40,7 @@ Result<Response> answer(Result<Answer> result, std::size_t limit) {
   if (cut) result->warnings.push_back(truncated);
   std::string data;
   JsonWriter w(data);
-  write_value(w, result->value);
+  write_value(w, result->value, stats);
   return prometheus_success(data, result->warnings, result->infos);
 }
 
@@ -106,28 +94,36 @@ struct Api {
   const storage::Reader* reader;
   const Clock* clock;
   BuildInfo build;
+  QueryWatch watch;
+
+  // Runs, tells, and answers.
+  Result<Response> run(const Request& r, std::size_t limit, const AskedQuery& asked) const {
+    PLUMBLINE_TRY(const EngineOptions options, engine_params(r, engine->options()));
+    const std::string_view wanted = text_param(r, "stats");
+    QueryStats stats;
+    stats.count_steps = !wanted.empty();
+    const Engine own(*reader, *clock, options);
+    Result<Answer> result = fail(Code::timeout, std::string(waited_too_long));
+    if (options.timeout > Millis(0) || r.waited == Millis(0))
+      result = asked.step_ms == 0 ? own.instant(asked.expression, asked.start_ms, &stats)
+                                  : own.range(asked.expression, asked.start_ms, asked.end_ms, asked.step_ms, &stats);
+    tell(watch, asked, stats, result ? nullptr : &result.error());
+    std::string told;
+    JsonWriter w(told);
+    if (!wanted.empty()) write_stats(w, stats, r.waited, asked.start_ms, asked.step_ms, wanted == "all");
+    return answer(std::move(result), limit, told);
+  }
 
   Result<Response> query(const Request& r) const {
     PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
     PLUMBLINE_TRY(const std::int64_t t, time_param(r, "time", clock->now_ms()));
-    PLUMBLINE_TRY(const EngineOptions options, options_of(r, engine->options()));
-    return answer(Engine(*reader, *clock, options).instant(text_param(r, "query"), t), limit);
+    return run(r, limit, {text_param(r, "query"), t, t, 0, r.waited});
   }
 
   Result<Response> query_range(const Request& r) const {
     PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
-    PLUMBLINE_TRY(const std::int64_t start, time_param(r, "start"));
-    PLUMBLINE_TRY(const std::int64_t end, time_param(r, "end"));
-    if (end < start) return fail(bad_parameter("end", "end timestamp must not be before start time"));
-    PLUMBLINE_TRY(const std::int64_t step, duration_param(r, "step"));
-    if (step <= 0)
-      return fail(bad_parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive "
-                                        "integer"));
-    if ((static_cast<double>(end) - static_cast<double>(start)) / static_cast<double>(step) > engine->options().points_max)
-      return fail(Code::invalid_input, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
-                                       "query resolution (?step=XX)");
-    PLUMBLINE_TRY(const EngineOptions options, options_of(r, engine->options()));
-    return answer(Engine(*reader, *clock, options).range(text_param(r, "query"), start, end, step), limit);
+    PLUMBLINE_TRY(const RangeQuery asked, range_query_params(r, engine->options().points_max));
+    return run(r, limit, {text_param(r, "query"), asked.start_ms, asked.end_ms, asked.step_ms, r.waited});
   }
 
   Result<Response> format_query(const Request& r) const {
@@ -216,8 +212,8 @@ http::Handler handler(const Api& api, Method method) {
 
 }  // namespace
 
-http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build) {
-  const Api api{&engine, &reader, &clock, std::move(build)};
+http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build, QueryWatch watch) {
+  const Api api{&engine, &reader, &clock, std::move(build), watch};
   http::Routes routes;
   const auto add = [&](std::string_view path, Method method, bool post) {
     routes.push_back({"GET", "/api/v1/" + std::string(path), handler(api, method)});

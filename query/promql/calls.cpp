@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -124,6 +125,7 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
     for (const LoadedSeries& series : *read) {
       PLUMBLINE_CHECK_OK(tick());
       if (!series.stale) {
+        count(timing, grid, {series.labels, series.samples, series.histograms});
         PLUMBLINE_CHECK_OK(sink({series.labels, series.samples, series.histograms}));
         continue;
       }
@@ -131,6 +133,7 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
       std::ranges::copy_if(series.samples, std::back_inserter(kept), [](const Sample& s) { return !model::is_stale(s.v); });
       kept_histograms.clear();
       std::ranges::copy_if(series.histograms, std::back_inserter(kept_histograms), [](const HistogramPoint& p) { return p.h != nullptr; });
+      count(timing, grid, {series.labels, kept, kept_histograms});
       PLUMBLINE_CHECK_OK(sink({series.labels, kept, kept_histograms}));
     }
     return {};
@@ -142,7 +145,8 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
   release(inner.count);
   std::vector<Sample> samples;
   std::vector<HistogramPoint> histograms;
-  return each(*static_cast<const Subquery&>(e).inner, inner, [&](Column&& c) -> Status {
+  std::vector<std::uint64_t>* const outer_steps = std::exchange(per_step_, nullptr);
+  const Status done = each(*static_cast<const Subquery&>(e).inner, inner, [&](Column&& c) -> Status {
     samples.clear();
     histograms.clear();
     for (std::size_t i = 0; i < inner.count; ++i)
@@ -151,8 +155,14 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
       else if (const NativeHistogram* h = c.histogram(i))
         histograms.push_back({inner.at(i), without_reset_hint(*h)});
     release(c.values.size());
-    return sink({c.labels, samples, histograms});
+    per_step_ = outer_steps;
+    count(timing, grid, {c.labels, samples, histograms});
+    const Status taken = sink({c.labels, samples, histograms});
+    per_step_ = nullptr;
+    return taken;
   });
+  per_step_ = outer_steps;
+  return done;
 }
 
 Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
@@ -193,6 +203,7 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
   const Sink named = named_sink(c, sink);
   if (range->kind == Kind::matrix && read_once(timing.source)) {
     PLUMBLINE_TRY(Columns columns, read_columns(timing.source, false, [&](const RangeSeries& series) {
+      count(timing, grid, series);
       return range_column(c, grid, timing, scalars, series);
     }));
     for (Column& column : columns) PLUMBLINE_CHECK_OK(named(std::move(column)));

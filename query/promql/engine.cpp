@@ -15,17 +15,12 @@ Engine::Engine(const storage::Reader& reader, const Clock& clock, EngineOptions 
     : reader_(reader), clock_(clock), options_(options) {}
 Engine::~Engine() = default;
 
-Result<Answer> Engine::instant(std::string_view expression, std::int64_t t_ms) const {
-  PLUMBLINE_TRY(const promql::ExprPtr expr, promql::parse(expression));
-  if (!bounded(t_ms)) return fail(Code::invalid_input, "evaluation time is out of range");
-  promql::Evaluator evaluator({reader_, clock_, options_, expression, {t_ms, 1, 1}, t_ms, true});
-  return evaluator.run(*expr);
-}
+namespace {
 
-Result<Answer> Engine::range(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms,
-                             std::int64_t step_ms) const {
-  PLUMBLINE_TRY(const promql::ExprPtr expr, promql::parse(expression));
-  if (const promql::Type t = promql::type_of(*expr); t != promql::Type::scalar && t != promql::Type::vector)
+// The steps of a query, or why there are none.
+Result<promql::Grid> grid_of(const promql::Expr& expr, const EngineOptions& options, std::int64_t start_ms, std::int64_t end_ms,
+                             std::int64_t step_ms) {
+  if (const promql::Type t = promql::type_of(expr); t != promql::Type::scalar && t != promql::Type::vector)
     return fail(Code::invalid_input,
                 fmt::format("invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
                             promql::documented(t)));
@@ -33,13 +28,41 @@ Result<Answer> Engine::range(std::string_view expression, std::int64_t start_ms,
   if (end_ms < start_ms) return fail(Code::invalid_input, "end timestamp must not be before start time");
   if (step_ms <= 0)
     return fail(Code::invalid_input, "zero or negative query resolution step widths are not accepted. Try a positive integer");
-  if ((end_ms - start_ms) / step_ms > options_.points_max)
+  if ((end_ms - start_ms) / step_ms > options.points_max)
     return fail(Code::invalid_input,
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
                 "(?step=XX)");
-  const auto count = static_cast<std::size_t>((end_ms - start_ms) / step_ms) + 1;
-  promql::Evaluator evaluator({reader_, clock_, options_, expression, {start_ms, step_ms, count}, end_ms, false});
+  return promql::Grid{start_ms, step_ms, static_cast<std::size_t>((end_ms - start_ms) / step_ms) + 1};
+}
+
+Result<promql::Grid> grid_of(std::int64_t t_ms) {
+  if (!bounded(t_ms)) return fail(Code::invalid_input, "evaluation time is out of range");
+  return promql::Grid{t_ms, 1, 1};
+}
+
+}  // namespace
+
+Result<Answer> Engine::instant(std::string_view expression, std::int64_t t_ms, QueryStats* stats) const {
+  PLUMBLINE_TRY(const promql::ExprPtr expr, promql::parse(expression));
+  PLUMBLINE_TRY(const promql::Grid grid, grid_of(t_ms));
+  promql::Evaluator evaluator({reader_, clock_, options_, expression, grid, t_ms, true, stats});
   return evaluator.run(*expr);
+}
+
+Result<Answer> Engine::range(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms,
+                             std::int64_t step_ms, QueryStats* stats) const {
+  PLUMBLINE_TRY(const promql::ExprPtr expr, promql::parse(expression));
+  PLUMBLINE_TRY(const promql::Grid grid, grid_of(*expr, options_, start_ms, end_ms, step_ms));
+  promql::Evaluator evaluator({reader_, clock_, options_, expression, grid, end_ms, false, stats});
+  return evaluator.run(*expr);
+}
+
+Result<PlanNode> Engine::plan(std::string_view expression, std::int64_t start_ms, std::int64_t end_ms, std::int64_t step_ms) const {
+  PLUMBLINE_TRY(const promql::ExprPtr expr, promql::parse(expression));
+  const bool instant = step_ms == 0;
+  PLUMBLINE_TRY(const promql::Grid grid, instant ? grid_of(start_ms) : grid_of(*expr, options_, start_ms, end_ms, step_ms));
+  promql::Evaluator evaluator({reader_, clock_, options_, expression, grid, instant ? start_ms : end_ms, instant});
+  return evaluator.plan(*expr);
 }
 
 }  // namespace plumbline::query

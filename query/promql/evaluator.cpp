@@ -8,6 +8,7 @@
 #include "query/promql/binary_operators.hpp"
 #include "query/promql/numbers.hpp"
 #include "query/promql/range_functions.hpp"
+#include "query/promql/stopwatch.hpp"
 
 namespace plumbline::query::promql {
 
@@ -44,7 +45,10 @@ Evaluator::Evaluator(const Context& context)
     : context_(context), deadline_(context.clock.steady() + context.options.timeout) {}
 
 Status Evaluator::charge(std::size_t points) {
-  if (held_.fetch_add(points) + points > context_.options.samples_max)
+  const std::uint64_t now = held_.fetch_add(points) + points;
+  for (std::uint64_t peak = peak_; now > peak && !peak_.compare_exchange_weak(peak, now);) {
+  }
+  if (now > context_.options.samples_max)
     return fail(Code::over_limit, "query processing would load too many samples into memory in query execution");
   return {};
 }
@@ -56,6 +60,7 @@ void Evaluator::release(const Columns& columns) {
 }
 
 Status Evaluator::tick() const {
+  if (context_.options.stop.stop_requested()) return fail(Code::cancelled, "query was canceled in query execution");
   if (context_.clock.steady() > deadline_) return fail(Code::timeout, "query timed out in query execution");
   return {};
 }
@@ -105,7 +110,7 @@ Result<Columns> Evaluator::merged(Columns columns) {
 Status Evaluator::each(const Expr& e, const Grid& grid, const Sink& sink) {
   PLUMBLINE_CHECK_OK(tick());
   if (grid.count <= 1 || !constant(e)) return each_here(e, grid, sink);
-  return each_here(e, {grid.start, grid.step, 1}, [&](Column&& one) -> Status {
+  const Sink repeat = [&](Column&& one) -> Status {
     if (!one.has(0)) return {};
     PLUMBLINE_CHECK_OK(charge(grid.count));
     Column all(std::move(one.labels), 0);
@@ -113,7 +118,8 @@ Status Evaluator::each(const Expr& e, const Grid& grid, const Sink& sink) {
     all.present.assign(grid.count, one.present[0]);
     if (!one.histograms.empty()) all.histograms.assign(grid.count, one.histograms[0]);
     return sink(std::move(all));
-  });
+  };
+  return counted_once(grid, [&] { return each_here(e, {grid.start, grid.step, 1}, repeat); });
 }
 
 Status Evaluator::each_here(const Expr& e, const Grid& grid, const Sink& sink) {
@@ -217,7 +223,10 @@ Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps,
   };
   if (read_once(timing.source)) {
     PLUMBLINE_TRY(Columns columns, read_columns(timing.source, true, to_column));
-    for (Column& c : columns) PLUMBLINE_CHECK_OK(sink(std::move(c)));
+    for (Column& c : columns) {
+      count(c);
+      PLUMBLINE_CHECK_OK(sink(std::move(c)));
+    }
     return {};
   }
   std::size_t done = 0;
@@ -226,6 +235,7 @@ Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps,
     if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
     std::optional<Column> column = newest_samples({series.labels, series.samples, series.histograms}, timing, grid, timestamps);
     if (!column) continue;
+    count(*column);
     PLUMBLINE_CHECK_OK(charge(grid.count));
     PLUMBLINE_CHECK_OK(sink(std::move(*column)));
   }
@@ -273,6 +283,7 @@ Answer Evaluator::answer_matrix(Columns columns) {
         series.histograms.push_back({context_.grid.at(i), to_model(*h)});
     if (!series.samples.empty() || !series.histograms.empty()) out.push_back(std::move(series));
   }
+  const Stopwatch sorting(context_, &QueryStats::sort_s);
   std::ranges::sort(out, {}, &MatrixSeries::labels);
   return {std::move(out), {}, {}};
 }
@@ -302,6 +313,18 @@ Result<Answer> Evaluator::answer_range(const Expr& e) {
 }
 
 Result<Answer> Evaluator::run(const Expr& root) {
+  if (context_.stats == nullptr) return evaluate(root);
+  const Steady began = context_.clock.steady();
+  if (context_.stats->count_steps) {
+    context_.stats->samples_per_step.assign(context_.grid.count, 0);
+    per_step_ = &context_.stats->samples_per_step;
+  }
+  Result<Answer> answer = evaluate(root);
+  tell_stats(began);
+  return answer;
+}
+
+Result<Answer> Evaluator::evaluate(const Expr& root) {
   const Grid& grid = context_.grid;
   PLUMBLINE_CHECK_OK(prepare(root, {grid.start, grid.last()}));
   Answer answer;

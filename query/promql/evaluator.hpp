@@ -32,12 +32,16 @@ class Evaluator {
     Grid grid;           // of the whole query
     std::int64_t end;    // as asked: `@ end()` and end() mean it even when no step falls on it
     bool instant = true;
+    QueryStats* stats = nullptr;  // null: nobody wants to know
   };
   explicit Evaluator(const Context& context);
 
   Result<Answer> run(const Expr& root);
+  // Instead of running it.
+  Result<PlanNode> plan(const Expr& root);
 
  private:
+  Result<Answer> evaluate(const Expr& root);
   // A selector's time modifiers with their durations evaluated.
   struct Timing {
     std::int64_t offset = 0;
@@ -59,6 +63,7 @@ class Evaluator {
     std::vector<LoadedSeries> series;
     std::size_t uses = 1;  // selectors of the query that read it
     bool loaded = false;
+    std::uint64_t series_read = 0, samples_read = 0;
   };
   // The samples of one series of a range vector, with the window around each step.
   struct RangeSeries {
@@ -75,7 +80,7 @@ class Evaluator {
   Result<Timing> resolve(const Modifiers& m);
   // Reads a source, cut into parts that run at the same time; counted and held to the limits.
   using SourceVisitor = std::function<Status(std::size_t part, const Labels&, const storage::SeriesPoints&)>;
-  Status read(const Source& source, const SourceVisitor& visit);
+  Status read(Source& source, const SourceVisitor& visit);
   // The samples of a source, read at the first call and kept.
   Result<const std::vector<LoadedSeries>*> loaded(std::size_t source);
   // Reads what the source asks for; of the series that match, those that `wanted` takes, which is asked from several threads.
@@ -157,6 +162,7 @@ class Evaluator {
 
   // aggregation.cpp
   Result<Columns> aggregate(const Aggregate& a, const Grid& grid);
+  static bool folds(Tok op);  // takes its series one by one
   Result<Columns> fold(const Aggregate& a, const Grid& grid);
   Result<Columns> pick(const Aggregate& a, const Grid& grid);
   void ignore_histograms(const Aggregate& a, Columns& columns);
@@ -178,9 +184,21 @@ class Evaluator {
   Status charge(std::size_t points);
   void release(std::size_t points);
   void release(const Columns& columns);
-  Status tick() const;  // fails with timeout
+  Status tick() const;  // fails with timeout and cancelled
   // Joins columns that lost their difference with the metric name. Fails: execution, two values at one step.
   Result<Columns> merged(Columns columns);
+
+  class Planner;  // plan.cpp
+
+  // stats.cpp
+  class Stopwatch;
+  void tell_stats(Steady began);
+  // What a selector gives at each step of the query; nothing is counted below a subquery, whose own points count instead.
+  void count(const Column& column);
+  void count(const Timing& timing, const Grid& grid, const RangeSeries& series);
+  void count(const std::vector<std::uint64_t>& per_step);
+  // Runs what is evaluated at one step of `grid` and meant at each.
+  Status counted_once(const Grid& grid, const std::function<Status()>& run);
 
   void warn(const Expr& at, std::string_view message);
   void inform(const Expr& at, std::string_view message);
@@ -189,7 +207,9 @@ class Evaluator {
   Context context_;
   Steady deadline_;
   std::atomic<std::uint64_t> held_ = 0;
+  std::atomic<std::uint64_t> peak_ = 0;             // of held_
   std::atomic<std::uint64_t> series_read_ = 0;
+  std::vector<std::uint64_t>* per_step_ = nullptr;  // of context_.stats; null while nothing is counted
   std::unordered_map<const Expr*, Timing> timings_;
   std::vector<Source> sources_;
   Mutex notes_mutex_;
@@ -202,6 +222,8 @@ Status check_extended(const Call& c);
 inline constexpr std::string_view same_labelset = "vector cannot contain metrics with the same labelset";
 // The value of a string argument.
 const std::string& string_of(const Expr& e);
+// {__name__="a",b=~"c"}
+std::string selector_text(const model::Matchers& matchers);
 // {__name__="a", b="c"}: how error messages print a label set.
 std::string braces(const Labels& labels);
 // Labels whose names are listed, or all the others without the metric name.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "query/promql/evaluator.hpp"
+#include "query/promql/stopwatch.hpp"
 #include "query/promql/workers.hpp"
 
 namespace plumbline::query::promql {
@@ -35,28 +36,40 @@ bool any_stale(std::span<const Sample> samples, std::span<const HistogramPoint> 
 
 }  // namespace
 
-Status Evaluator::read(const Source& source, const SourceVisitor& visit) {
+Status Evaluator::read(Source& source, const SourceVisitor& visit) {
   if (source.range.min > source.range.max) return {};
   PLUMBLINE_CHECK_OK(tick());
   // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
   const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
                                    context_.options.series_max};
-  std::array<Status, storage::parts_max> ends;
-  const auto visit_one = [&](std::size_t part, const Labels& labels, const storage::SeriesPoints& points) {
+  const Stopwatch reading(context_, &QueryStats::read_s);
+  struct Part {
+    Status end;
+    std::uint64_t series = 0, samples = 0;
+  };
+  std::array<Part, storage::parts_max> parts;
+  const auto visit_one = [&](std::size_t part_number, const Labels& labels, const storage::SeriesPoints& points) {
+    Part& part = parts[part_number];
+    ++part.series;
+    part.samples += worth_of(points);
     const std::uint64_t number = ++series_read_;
     if (number > context_.options.series_max)
-      ends[part] = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
+      part.end = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
     else if (number % 256 == 0)
-      ends[part] = tick();
-    if (ends[part]) ends[part] = visit(part, labels, points);
-    return ends[part].has_value();
+      part.end = tick();
+    if (part.end) part.end = visit(part_number, labels, points);
+    return part.end.has_value();
   };
   const storage::Runner run = [&](std::size_t count, const std::function<void(std::size_t)>& task) {
     if (context_.options.workers) return context_.options.workers->run(count, task);
     for (std::size_t i = 0; i < count; ++i) task(i);
   };
   const Status read = context_.reader.select_parts(query, run, visit_one);
-  for (const Status& end : ends) PLUMBLINE_CHECK_OK(end);
+  for (const Part& part : parts) {
+    source.series_read += part.series;
+    source.samples_read += part.samples;
+  }
+  for (const Part& part : parts) PLUMBLINE_CHECK_OK(part.end);
   return read;
 }
 

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "query/promql/evaluator.hpp"
+#include "query/promql/stopwatch.hpp"
 
 namespace plumbline::query::promql {
 

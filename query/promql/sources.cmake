@@ -2,10 +2,13 @@ list(APPEND QUERY_SOURCES
   api/exemplars.cpp
   api/federate.cpp
   api/parse_query.cpp
+  api/plan.cpp
   api/prometheus_json.cpp
   api/prometheus_parameters.cpp
   api/prometheus_routes.cpp
+  api/query_log.cpp
   api/remote_read.cpp
+  api/status.cpp
   api/tsdb_status.cpp
   api/xor_chunk.cpp
   promql/aggregation.cpp
@@ -27,6 +30,7 @@ list(APPEND QUERY_SOURCES
   promql/parser.cpp
   promql/parser_literal.cpp
   promql/parser_selector.cpp
+  promql/plan.cpp
   promql/prepare.cpp
   promql/printer.cpp
   promql/range_functions.cpp
@@ -34,5 +38,6 @@ list(APPEND QUERY_SOURCES
   promql/selectors.cpp
   promql/series_notation.cpp
   promql/sliding.cpp
+  promql/stats.cpp
   promql/summaries.cpp
   promql/workers.cpp)

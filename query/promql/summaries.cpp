@@ -7,6 +7,7 @@
 
 #include "query/promql/evaluator.hpp"
 #include "query/promql/range_functions.hpp"
+#include "query/promql/stopwatch.hpp"
 
 namespace plumbline::query::promql {
 
@@ -85,6 +86,9 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   query.matchers = m.selector->matchers;
   query.series_max = context_.options.series_max;
   Columns columns;
+  std::uint64_t series = 0;
+  std::vector<std::uint64_t> counts(per_step_ != nullptr ? grid.count : 0);
+  const Stopwatch reading(context_, &QueryStats::read_s);
   Status inside;
   bool exact = true;
   const Result<bool> read = context_.reader.windows(query, windows, [&](const Labels& labels, std::span<const model::WindowSummary> summaries) {
@@ -92,12 +96,14 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
     for (std::size_t i = 0; i < grid.count; ++i) {
       const model::WindowSummary& s = summaries[i];
       if (s.count == 0) continue;
+      if (!counts.empty()) counts[i] += s.count;
       // A NaN among the values, or an overflow: their order and rounding matter, and the summary does not have it.
       if (!std::isfinite(s.sum)) exact = false;
       double v = 0;
       if (evaluate_summary(fn, s, windows[i].max, timing.range, v)) column.set(i, v);
     }
     if (!exact) return false;
+    ++series;
     if (column.any()) columns.push_back(std::move(column));
     if (columns.size() % 1024 == 0) inside = tick();
     return inside.has_value();
@@ -105,6 +111,9 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   PLUMBLINE_CHECK_OK(inside);
   PLUMBLINE_TRY(const bool floats_only, read);
   if (!exact || !floats_only) return false;
+  count(counts);
+  if (context_.stats != nullptr)
+    context_.stats->selectors.push_back({selector_text(query.matchers), {windows.front().min, windows.back().max}, series, 0, true});
   std::ranges::sort(columns, {}, &Column::labels);
   const Sink named = named_sink(c, sink);
   for (Column& column : columns) {

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "config/loader.hpp"
@@ -173,6 +174,81 @@ TEST_CASE("overrides obey the same rules as the file", "[config]") {
   CHECK(parse_override("a.b=c=d") == std::pair<std::string, std::string>("a.b", "c=d"));
   CHECK_FALSE(parse_override("a.b"));
   CHECK_FALSE(parse_override("=b"));
+}
+
+TEST_CASE("a configuration is shown as it was loaded, without its secrets", "[config][shown]") {
+  const Config config = load(
+      "# a comment\n"
+      "external_url: https://me:hunter2@plumbline.example/base\n"
+      "query: {timeout: 30s}\n"
+      "global: {external_labels: {site: here, b: \"1\"}}\n"
+      "rule_files: []\n"
+      "scrape_configs:\n"
+      "- job_name: 'true'\n"
+      "  params: {module: [a, \"b c\"]}\n"
+      "  static_configs: [{targets: [\"h:1\"]}, {targets: []}]\n"
+      "  relabel_configs:\n"
+      "receivers:\n"
+      "- name: hook\n"
+      "  webhook_configs: [{url: \"http://h/T0KEN\", headers: {X-Token: hunter2}}]\n"
+      "route: {receiver: hook}\n",
+      {{"query.timeout", "40s"}, {"storage.path", "/srv/x y"}});
+  CHECK(config.shown.yaml ==
+        "external_url: \"https://me:<secret>@plumbline.example/base\"\n"
+        "query:\n"
+        "  timeout: 40s\n"
+        "global:\n"
+        "  external_labels:\n"
+        "    site: here\n"
+        "    b: \"1\"\n"
+        "rule_files: []\n"
+        "scrape_configs:\n"
+        "  - job_name: \"true\"\n"
+        "    params:\n"
+        "      module:\n"
+        "        - a\n"
+        "        - \"b c\"\n"
+        "    static_configs:\n"
+        "      - targets:\n"
+        "          - \"h:1\"\n"
+        "      - targets: []\n"
+        "    relabel_configs:\n"
+        "receivers:\n"
+        "  - name: hook\n"
+        "    webhook_configs:\n"
+        "      - url: \"<secret>\"\n"
+        "        headers:\n"
+        "          X-Token: \"<secret>\"\n"
+        "route:\n"
+        "  receiver: hook\n"
+        "storage:\n"
+        "  path: \"/srv/x y\"\n");
+  const std::map<std::string, std::string> options(config.shown.options.begin(), config.shown.options.end());
+  CHECK(options.at("query.timeout") == "40s");
+  CHECK(options.at("storage.path") == "/srv/x y");
+  CHECK(options.at("storage.retention") == "30d");  // the default
+  CHECK(options.at("server.http_listen") == "127.0.0.1:9470,127.0.0.1:4318");
+  CHECK(options.at("global.external_labels") == "site=here,b=1");
+  CHECK(options.at("external_url") == "https://me:<secret>@plumbline.example/base");
+  CHECK_FALSE(options.contains("receivers"));
+}
+
+TEST_CASE("what is shown reads back to the same", "[config][shown]") {
+  const auto loaded = load_file((root / "tests/scripts/config/good/full.yaml").string());
+  REQUIRE(loaded);
+  // A secret is no URL.
+  std::string yaml = loaded->shown.yaml;
+  const std::string secret = "url: \"<secret>\"";
+  REQUIRE(yaml.find(secret) != std::string::npos);
+  CHECK(yaml.find("abc") == std::string::npos);
+  yaml.replace(yaml.find(secret), secret.size(), "url: \"http://h\"");
+  const auto again = load_text(yaml, "full.yaml");
+  INFO((again ? "" : text_of(again.error())));
+  REQUIRE(again);
+  CHECK(again->shown.yaml == loaded->shown.yaml);
+  CHECK(again->shown.options == loaded->shown.options);
+  CHECK(again->groups.at(0).rules.at(0).expr == loaded->groups.at(0).rules.at(0).expr);
+  CHECK(again->slos.at(0).total_query == loaded->slos.at(0).total_query);
 }
 
 TEST_CASE("errors are bounded, in the order of the file, and do not repeat a shared default", "[config]") {

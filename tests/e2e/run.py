@@ -16,12 +16,16 @@ import traceback
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import query_api
 import remote_read
 from harness import ROOT, Daemon, Process, Scratch, call, free_port, peer, shared_data, wait_for
 
 CASES = []
 CONFIG = """
 storage: {{ retention: 20y, retention_events: 20y }}
+server: {{ cors_origin: "https://grafana[.]example" }}
+receivers: [{{ name: hook, webhook_configs: [{{ url: "http://127.0.0.1:1/T0KEN", headers: {{ X-Key: "T0KEN" }} }}] }}]
+route: {{ receiver: hook }}
 global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}
 scrape_configs:
   - job_name: node
@@ -471,6 +475,21 @@ def query_command(c):
     status, out, err = ask("1", url=f"http://127.0.0.1:{c.node_port}")
     assert status == 2 and not out and "not a query answer" in err, (status, out, err)
     assert ask("1", "--format", "xml")[0] > 100
+
+
+@case
+def grafana_data_source(c):
+    query_api.grafana_data_source(c.daemon)
+
+
+@case
+def status_and_targets(c):
+    query_api.status_and_targets(c.daemon, c.node_port)
+
+
+@case
+def limits_of_queries(c):
+    query_api.limits_of_queries(c.daemon)
 
 
 @case

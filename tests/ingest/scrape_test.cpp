@@ -498,7 +498,7 @@ TEST_CASE("the targets page has Prometheus' shape", "[scrape]") {
   ScrapeJob job = job_of("j", {"host:1", "host:2"});
   job.relabel = {drop};
   REQUIRE(rig.loop.set_jobs({job}));
-  const std::string json = targets_json(rig.loop.targets(), rig.loop.dropped_targets(), "any", "");
+  const std::string json = targets_json(rig.loop.targets(), rig.loop.dropped_targets(), rig.loop.pools(), "any", "");
   CHECK(
       json ==
       R"({"status":"success","data":{"activeTargets":[{"discoveredLabels":{"__address__":"host:1","__metrics_path__":"/metrics",)"
@@ -507,6 +507,48 @@ TEST_CASE("the targets page has Prometheus' shape", "[scrape]") {
       R"("lastScrape":"0001-01-01T00:00:00Z","lastScrapeDuration":0,"health":"unknown","scrapeInterval":"15s","scrapeTimeout":"10s"}],)"
       R"("droppedTargets":[{"discoveredLabels":{"__address__":"host:2","__metrics_path__":"/metrics","__scheme__":"http",)"
       R"("__scrape_interval__":"15s","__scrape_timeout__":"10s","job":"j"},"scrapePool":"j"}],"droppedTargetCounts":{"j":1}}})");
-  CHECK(targets_json(rig.loop.targets(), rig.loop.dropped_targets(), "active", "other")
-            .find("\"activeTargets\":[]") != std::string::npos);
+  const auto asked = [&](std::string_view state, std::string_view pool) {
+    return targets_json(rig.loop.targets(), rig.loop.dropped_targets(), rig.loop.pools(), state, pool);
+  };
+  CHECK(asked("", "") == json);
+  CHECK(asked("ANY", "j") == json);
+  const std::string active = asked("active", "j");
+  CHECK(active.find(R"("scrapeUrl":"http://host:1/metrics")") != std::string::npos);
+  CHECK(active.ends_with(R"("droppedTargets":[],"droppedTargetCounts":null}})"));
+  CHECK(asked("dropped", "other") ==
+        R"({"status":"success","data":{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{"j":1}}})");
+  CHECK(asked("none of them", "") ==
+        R"({"status":"success","data":{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":null}})");
+  CHECK(scrape_pools_json(rig.loop.pools()) == R"({"status":"success","data":{"scrapePools":["j"]}})");
+}
+
+TEST_CASE("targets tell the metadata of their last good scrape", "[scrape]") {
+  Rig rig;
+  rig.client.says("# HELP b Bees.\n# TYPE b gauge\nb 1\n# TYPE a_total counter\na_total 2\n");
+  REQUIRE(rig.loop.set_jobs({job_of("j", {"host:1"}), job_of("k", {"host:2"})}));
+  const auto ask = [&](TargetMetadataQuery query) { return target_metadata_json(rig.loop.targets(), query); };
+  const Result<std::string> early = ask({});
+  REQUIRE_FALSE(early);
+  CHECK(early.error() == Error{Code::not_found, "specified metadata not found"});
+
+  rig.pass(15);
+  const std::string j = R"("target":{"instance":"host:1","job":"j"},)", k = R"("target":{"instance":"host:2","job":"k"},)";
+  const std::string a = R"("metric":"a_total","type":"counter","help":"","unit":""})",
+                    b = R"("metric":"b","type":"gauge","help":"Bees.","unit":""})";
+  const std::string begin = R"({"status":"success","data":[)";
+  CHECK(*ask({}) == begin + "{" + j + a + ",{" + j + b + ",{" + k + a + ",{" + k + b + "]}");
+  // The limit is looked at before a target is begun, as upstream does.
+  CHECK(*ask({{}, "", 1}) == begin + "{" + j + a + ",{" + j + b + "]}");
+  CHECK(*ask({{model::Matcher::equal("job", "k")}, "b", -1}) ==
+        begin + "{" + k + R"("type":"gauge","help":"Bees.","unit":""}]})");
+  CHECK_FALSE(ask({{}, "c", -1}));
+
+  // Kept over a failed scrape, replaced by a good one.
+  rig.client.answer = [](const http::ClientRequest&) -> Result<http::Response> { return fail(Code::io, "gone"); };
+  rig.pass(15);
+  CHECK(ask({{}, "b", -1}));
+  rig.client.says("# TYPE c gauge\nc 1\n");
+  rig.pass(15);
+  CHECK_FALSE(ask({{}, "b", -1}));
+  CHECK(ask({{}, "c", -1}));
 }

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "query/query.hpp"
+#include "tests/query/counting_reader.hpp"
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
@@ -18,50 +19,6 @@ void fill(test::MemoryStore& store, int series, int samples) {
   }
   REQUIRE(store.write(std::move(batch)));
 }
-
-// Counts selects and remembers their ranges.
-class CountingReader final : public storage::Reader {
- public:
-  explicit CountingReader(const storage::Reader& inner) : inner_(inner) {}
-  Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
-                 const storage::WindowVisitor& visit) const override {
-    return inner_.windows(query, windows, visit);
-  }
-  Status select(const storage::SeriesQuery& q, const storage::SeriesVisitor& visit) const override {
-    ranges.push_back(q.range);
-    return inner_.select(q, visit);
-  }
-  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r,
-                                            std::size_t n) const override { return inner_.series(s, r, n); }
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r) const override {
-    return inner_.label_names(s, r);
-  }
-  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s,
-                                                model::TimeRange r) const override { return inner_.label_values(n, s, r); }
-  Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return inner_.metadata(m); }
-  Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return inner_.scan(q, v); }
-  Result<std::vector<model::Labels>> streams(model::EventKind k, const model::Matchers& m, model::TimeRange r) const override {
-    return inner_.streams(k, m, r);
-  }
-  Result<std::vector<std::optional<model::LateLabel>>> late_labels(std::string_view m,
-                                                                   std::span<const std::string> ids) const override {
-    return inner_.late_labels(m, ids);
-  }
-  mutable std::vector<model::TimeRange> ranges;
-
- private:
-  const storage::Reader& inner_;
-};
-
-// Moves on by a second each time it is asked.
-class HastyClock final : public Clock {
- public:
-  std::int64_t now_ns() const override { return 0; }
-  Steady steady() const override { return Steady(std::chrono::seconds(++asked_)); }
-
- private:
-  mutable int asked_ = 0;
-};
 
 }  // namespace
 
@@ -96,7 +53,7 @@ TEST_CASE("limits end a query with upstream's words") {
 TEST_CASE("a query that runs out of time says so") {
   test::MemoryStore store;
   fill(store, 5, 10);
-  const HastyClock clock;
+  const test::HastyClock clock;
   query::EngineOptions options;
   options.timeout = Millis(1500);
   const auto late = query::Engine(store, clock, options).instant("sum(m) + sum(m) + sum(m)", 5'000);
@@ -108,7 +65,7 @@ TEST_CASE("a query that runs out of time says so") {
 TEST_CASE("one selector is read once, for the time all its uses need") {
   test::MemoryStore store;
   fill(store, 2, 100);
-  const CountingReader reader(store);
+  const test::CountingReader reader(store);
   const test::ManualClock clock;
   const query::Engine engine(reader, clock, {});
   REQUIRE(engine.range("m - m offset 1m + rate(m[30s])", 60'000, 90'000, 10'000));

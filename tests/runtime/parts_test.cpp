@@ -96,7 +96,7 @@ TEST_CASE("routes match by method and segments", "[runtime][router]") {
   CHECK(router->match("HEAD", {}).route->pattern == "/");
   const auto wrong = router->match("PUT", {"api", "v1", "models", "m", "references"});
   CHECK_FALSE(wrong.route);
-  CHECK(wrong.allowed == "GET, HEAD, POST");
+  CHECK(wrong.allowed == "GET, HEAD, OPTIONS, POST");
   CHECK(router->match("GET", {"api"}).allowed.empty());
   CHECK_FALSE(Router::make({route("GET", "/a/{x}"), route("GET", "/a/{y}")}));
   CHECK_FALSE(Router::make({route("GET", "a")}));
@@ -124,14 +124,35 @@ TEST_CASE("answers carry their framing and nothing a handler slips in", "[runtim
 TEST_CASE("long text is compressed for who wants it", "[runtime][answer]") {
   const std::string text(5000, 'x');
   AnswerStyle style;
-  style.accepts_gzip = true;
+  style.coding = Coding::gzip;
   const std::string wire = serialise(http::Response::text(text), style, 0);
   CHECK(wire.find("Content-Encoding: gzip\r\n") != std::string::npos);
   CHECK(gunzip(wire.substr(wire.find("\r\n\r\n") + 4), 10'000) == text);
   CHECK(serialise(http::Response::text("short"), style, 0).find("gzip") == std::string::npos);
-  CHECK(accepts_gzip("deflate, gzip;q=0.5"));
-  CHECK(accepts_gzip("*"));
-  CHECK_FALSE(accepts_gzip("gzip;q=0"));
-  CHECK_FALSE(accepts_gzip("identity"));
-  CHECK_FALSE(accepts_gzip(""));
+  style.coding = Coding::zstd;
+  const std::string other = serialise(http::Response::text(text), style, 0);
+  CHECK(other.find("Content-Encoding: zstd\r\n") != std::string::npos);
+  CHECK(other.find("Vary: Accept-Encoding\r\n") != std::string::npos);
+  CHECK(unzstd(other.substr(other.find("\r\n\r\n") + 4), 10'000) == text);
+
+  CHECK(preferred_coding("deflate, gzip;q=0.5") == Coding::gzip);
+  CHECK(preferred_coding("gzip, deflate, br, zstd") == Coding::zstd);
+  CHECK(preferred_coding("gzip;q=1.0, zstd;q=0.5") == Coding::gzip);
+  CHECK(preferred_coding("GZIP") == Coding::gzip);
+  CHECK(preferred_coding("*") == Coding::zstd);
+  CHECK(preferred_coding("zstd;q=0, *;q=0.1") == Coding::gzip);
+  for (const char* none : {"gzip;q=0", "identity", "", "gzip;q=x", "*;q=0", "zstdx, xgzip"})
+    CHECK(preferred_coding(none) == Coding::identity);
+}
+
+TEST_CASE("other origins are told what they may read", "[runtime][answer]") {
+  CHECK(cors_headers({}).empty());
+  const http::Pairs refused = cors_headers({"https://evil.example", false});
+  CHECK(refused == http::Pairs{{"Vary", "Origin"}});
+  AnswerStyle style;
+  style.cross_origin = {"https://good.example", true};
+  const std::string wire = serialise(http::Response::text("x"), style, 0);
+  CHECK(wire.find("Access-Control-Allow-Origin: https://good.example\r\n") != std::string::npos);
+  CHECK(wire.find("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n") != std::string::npos);
+  CHECK(wire.find("Vary: Origin\r\n") != std::string::npos);
 }

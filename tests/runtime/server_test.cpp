@@ -1,8 +1,11 @@
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "daemon/base/compression.hpp"
 #include "daemon/runtime/http_server.hpp"
@@ -71,6 +74,24 @@ struct Fixture {
       gate.pass();
       return http::Response::text("passed");
     }, http::Lane::query, 0);
+    add("GET", "/order", [this](const http::Request& r) {
+      Lock lock(order_mutex);
+      handled += r.param("name").value_or("?");
+      return http::Response::empty(204);
+    }, http::Lane::query, 0);
+    add("GET", "/told", [this](const http::Request& r) {
+      Gate gone;
+      const std::stop_callback open(r.gone, [&gone] { gone.open(); });
+      ++arrived;
+      gone.pass();
+      ++told;
+      return http::Response::empty(204);
+    }, http::Lane::admin, 0);
+    add("GET", "/until_gone", [this](const http::Request& r) {
+      const std::stop_callback open(r.gone, [this] { gate.open(); });
+      gate.pass();
+      return http::Response::text("given up");
+    }, http::Lane::query, 0);
     add("GET", "/throws", [](const http::Request&) -> http::Response { throw std::runtime_error("secret"); },
         http::Lane::query, 0);
     add("GET", "/-/healthy", [](const http::Request&) { return http::Response::text("ok"); }, http::Lane::admin, 0);
@@ -78,6 +99,7 @@ struct Fixture {
     options.listen = {"127.0.0.1:0", "localhost:0"};
     options.limits = limits;
     options.query_threads = query_threads;
+    options.allows_origin = [](std::string_view origin) { return origin == "https://good.example"; };
     auto started = HttpServer::start(options, std::move(routes), *log, registry);
     REQUIRE(started);
     server = std::move(*started);
@@ -87,7 +109,20 @@ struct Fixture {
     gate.open();
     server->stop(Millis(0));
   }
-  RawClient connect() const { return RawClient(port); }
+  RawClient connect(std::uint8_t from = 1) const { return RawClient(port, from); }
+  double waiting() { return registry.gauge("plumbline_http_waiting", "Requests that wait for a worker", {{"lane", "query"}}).value(); }
+  void wait_until_waiting(double n) {
+    while (waiting() != n) std::this_thread::yield();
+  }
+  std::uint64_t lane_refused(const std::string& reason) {
+    return registry
+        .counter("plumbline_http_lane_refused_total", "Requests that their lane did not handle, by reason", {{"lane", "query"}, {"reason", reason}})
+        .value();
+  }
+  std::string order() {
+    Lock lock(order_mutex);
+    return handled;
+  }
   std::uint64_t refused(const std::string& reason) {
     return registry
         .counter("plumbline_http_refused_total", "connections and requests turned away before a handler saw them",
@@ -98,6 +133,9 @@ struct Fixture {
   std::unique_ptr<Log> log = make_null_log();
   Registry registry;
   Gate gate;
+  std::atomic<int> arrived{0}, told{0};  // handlers of /told
+  Mutex order_mutex;
+  std::string handled PLUMBLINE_GUARDED_BY(order_mutex);  // names, in the order in which /order had its turn
   std::unique_ptr<HttpServer> server;
   int port = 0;
 };
@@ -322,6 +360,86 @@ TEST_CASE("a full lane answers 503 and leaves the other lanes alone", "[runtime]
   CHECK(running.read_answer()->status == 200);
 }
 
+TEST_CASE("clients take turns, and one that fills the queue makes room for the others", "[runtime][server]") {
+  ServerLimits limits;
+  limits.queue_length = 5;
+  Fixture f(limits, 1);
+  RawClient running = f.connect();
+  running.send(get("/gate"));
+  f.gate.wait_for(1);
+  std::vector<RawClient> clients;
+  const auto ask = [&](std::uint8_t from, const std::string& name) {
+    clients.push_back(f.connect(from));
+    clients.back().send(get("/order?name=" + name));
+  };
+  double waiting = 0;
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    ask(1, name);
+    f.wait_until_waiting(++waiting);
+  }
+  // The queue is full of one client's: another's takes the place of its newest, twice; then the shares are even.
+  for (const char* name : {"F", "G"}) {
+    const std::uint64_t before = f.lane_refused("queue_full");
+    ask(2, name);
+    while (f.lane_refused("queue_full") == before) std::this_thread::yield();
+  }
+  const auto second = clients[4].read_answer(), first = clients[3].read_answer();
+  REQUIRE((first && second));
+  CHECK(first->status == 503);
+  CHECK(second->status == 503);
+  CHECK(second->has("retry-after: "));
+  ask(2, "H");
+  CHECK(clients.back().read_answer()->status == 503);
+  CHECK(f.refused("queue_full") == 3);
+  f.gate.open();
+  for (const std::size_t i : {0u, 1u, 2u, 5u, 6u}) CHECK(clients[i].read_answer()->status == 204);
+  CHECK(f.order() == "aFbGc");
+  CHECK(f.waiting() == 0);
+}
+
+TEST_CASE("who is gone gets no turn", "[runtime][server]") {
+  Fixture f({}, 1);
+  RawClient running = f.connect();
+  running.send(get("/gate"));
+  f.gate.wait_for(1);
+  RawClient leaving = f.connect(), patient = f.connect();
+  leaving.send(get("/order?name=x"));
+  f.wait_until_waiting(1);
+  patient.send(get("/order?name=y"));
+  f.wait_until_waiting(2);
+  leaving.close();
+  // The server looks at all connections in one pass. When it has seen a second connection end that began when the end of a
+  // first one had been seen, a whole pass has begun after the close above.
+  for (int told = 1; told <= 2; ++told) {
+    RawClient probe = f.connect();
+    probe.send(get("/told"));
+    while (f.arrived < told) std::this_thread::yield();
+    probe.close();
+    while (f.told < told) std::this_thread::yield();
+  }
+  f.gate.open();
+  CHECK(patient.read_answer()->status == 204);
+  CHECK(f.order() == "y");
+  CHECK(f.lane_refused("client_gone") == 1);
+}
+
+TEST_CASE("a client that has said all it had to say is still answered", "[runtime][server]") {
+  Fixture f;
+  RawClient client = f.connect();
+  client.send(get("/until_gone"));
+  client.finish_sending();
+  CHECK(client.read_answer()->body == "given up");
+}
+
+TEST_CASE("stopping lets go of queries when its patience is over", "[runtime][server]") {
+  Fixture f;
+  RawClient client = f.connect();
+  client.send(get("/until_gone"));
+  f.gate.wait_for(1);
+  f.server->stop(Millis(1));  // returns, because the handler was told
+  CHECK(client.closed_by_peer());
+}
+
 TEST_CASE("big bodies come through, larger ones are refused before they are read", "[runtime][server]") {
   Fixture f;
   RawClient client = f.connect();
@@ -403,13 +521,43 @@ TEST_CASE("HEAD, unknown paths and wrong methods", "[runtime][server]") {
   answer = client.read_answer();
   REQUIRE(answer);
   CHECK(answer->status == 405);
-  CHECK(answer->has("allow: get, head, post"));
+  CHECK(answer->has("allow: get, head, options, post"));
   CHECK(client.read_answer()->body == "ok");
   client.send("POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n");
   answer = client.read_answer();
   REQUIRE(answer);
   CHECK(answer->status == 404);
   CHECK(answer->has("connection: close"));
+}
+
+TEST_CASE("OPTIONS tells methods, and origins what they may read", "[runtime][server]") {
+  Fixture f;
+  RawClient client = f.connect();
+  const auto ask = [&](std::string_view method, std::string_view path, std::string_view origin) {
+    client.send(fmt::format("{} {} HTTP/1.1\r\nHost: h\r\n{}\r\n", method, path, origin.empty() ? "" : fmt::format("Origin: {}\r\n", origin)));
+    const auto answer = client.read_answer();
+    REQUIRE(answer);
+    return *answer;
+  };
+  RawAnswer answer = ask("OPTIONS", "/echo", "https://good.example");
+  CHECK(answer.status == 204);
+  CHECK(answer.has("allow: get, head, options, post\r\n"));
+  CHECK(answer.has("access-control-allow-origin: https://good.example\r\n"));
+  CHECK(answer.has("access-control-allow-headers: accept, authorization, content-type, origin\r\n"));
+  answer = ask("GET", "/echo", "https://good.example");
+  CHECK(answer.status == 200);
+  CHECK(answer.has("access-control-allow-origin: https://good.example\r\n"));
+  for (const auto& [method, path, origin] : std::vector<std::array<const char*, 3>>{
+           {"GET", "/echo", ""},                               // nobody asks
+           {"GET", "/echo", "https://evil.example"},           // not allowed
+           {"GET", "/-/healthy", "https://good.example"},      // not a read API
+           {"OPTIONS", "/big", "https://good.example"}}) {     // a write
+    INFO(method << " " << path << " " << origin);
+    answer = ask(method, path, origin);
+    CHECK(answer.status < 300);
+    CHECK_FALSE(answer.has("access-control-"));
+  }
+  CHECK(ask("OPTIONS", "/nowhere", "https://good.example").status == 404);
 }
 
 TEST_CASE("HTTP/1.0 is answered and closed", "[runtime][server]") {

@@ -1,0 +1,152 @@
+// What a query would do, by the same decisions that evaluation takes, and without reading samples.
+#include <limits>
+#include <map>
+#include <set>
+
+#include "query/promql/evaluator.hpp"
+#include "query/promql/range_functions.hpp"
+
+namespace plumbline::query::promql {
+
+class Evaluator::Planner {
+ public:
+  explicit Planner(Evaluator& evaluator) : evaluator_(evaluator) {}
+
+  // `folded`: what is above takes its series one by one.
+  Result<PlanNode> node(const Expr& e, Grid grid, bool folded) {
+    if (e.kind == Kind::paren) return node(*static_cast<const Paren&>(e).inner, grid, folded);
+    PlanNode out;
+    out.expression = evaluator_.context_.text.substr(e.pos.begin, e.pos.end - e.pos.begin);
+    out.constant = grid.count > 1 && evaluator_.constant(e);
+    if (out.constant) grid.count = 1;
+    out.steps = grid.count;
+    switch (e.kind) {
+      case Kind::number: out.kind = "number"; return out;
+      case Kind::string: out.kind = "string"; return out;
+      case Kind::paren: return out;  // above
+      case Kind::selector: {
+        out.kind = "selector";
+        out.fused = folded;
+        PLUMBLINE_TRY(out.read, read(evaluator_.timings_.at(&e), false));
+        return out;
+      }
+      case Kind::matrix: {
+        out.kind = "range selector";
+        PLUMBLINE_TRY(out.read, read(evaluator_.timings_.at(&e), false));
+        return out;
+      }
+      case Kind::subquery: {
+        out.kind = "subquery";
+        const Grid inner = evaluator_.subquery_grid(evaluator_.timings_.at(&e), grid);
+        out.steps = inner.count;
+        return with(std::move(out), *static_cast<const Subquery&>(e).inner, inner, false);
+      }
+      case Kind::unary: out.kind = "unary"; return with(std::move(out), *static_cast<const Unary&>(e).inner, grid, false);
+      case Kind::binary: {
+        const auto& b = static_cast<const Binary&>(e);
+        out.kind = "binary";
+        PLUMBLINE_TRY(out, with(std::move(out), *b.left, grid, false));
+        return with(std::move(out), *b.right, grid, false);
+      }
+      case Kind::aggregate: {
+        const auto& a = static_cast<const Aggregate&>(e);
+        out.kind = "aggregation";
+        if (a.parameter) {
+          PLUMBLINE_TRY(out, with(std::move(out), *a.parameter, grid, false));
+        }
+        return with(std::move(out), *a.inner, grid, folds(a.op));
+      }
+      case Kind::call: return call(std::move(out), static_cast<const Call&>(e), grid, folded);
+    }
+    return out;
+  }
+
+ private:
+  struct Estimate {
+    std::uint64_t series = 0;
+    std::optional<std::uint64_t> samples;
+  };
+
+  Result<PlanNode> with(PlanNode parent, const Expr& child, const Grid& grid, bool folded) {
+    PLUMBLINE_TRY(PlanNode below, node(child, grid, folded));
+    parent.children.push_back(std::move(below));
+    return parent;
+  }
+
+  Result<PlanNode> call(PlanNode out, const Call& c, const Grid& grid, bool folded) {
+    out.kind = "call";
+    if (!is_range_function(c.function->id)) {
+      for (const ExprPtr& argument : c.arguments) {
+        PLUMBLINE_TRY(out, with(std::move(out), *argument, grid, c.function->id == Fn::scalar));
+      }
+      return out;
+    }
+    const MatrixSelector* m = evaluator_.summary_argument(c);
+    const Timing* timing = m == nullptr ? nullptr : &evaluator_.timings_.at(m);
+    const bool summaries = timing != nullptr && !loaded_.contains(timing->source) &&
+                           summaries_pay(timing->range, grid.count, grid.last() - grid.start);
+    out.fused = folded;
+    for (const ExprPtr& argument : c.arguments) {
+      if (summaries && &unwrap(*argument) == m) {
+        PlanNode below;
+        below.kind = "range selector";
+        below.expression = evaluator_.context_.text.substr(m->pos.begin, m->pos.end - m->pos.begin);
+        below.steps = grid.count;
+        PLUMBLINE_TRY(below.read, read(*timing, true));
+        // From summaries the columns of all series are made before the first is handed on.
+        if (below.read->summaries) out.fused = false;
+        out.children.push_back(std::move(below));
+        continue;
+      }
+      PLUMBLINE_TRY(out, with(std::move(out), *argument, grid, false));
+    }
+    return out;
+  }
+
+  Result<std::optional<PlanRead>> read(const Timing& timing, bool summaries) {
+    const Source& source = evaluator_.sources_[timing.source];
+    PLUMBLINE_TRY(const Estimate estimate, estimated(timing.source));
+    PlanRead out{source.matchers, source.range, estimate.series, estimate.samples, summaries, false};
+    // Native histograms have no summaries: the samples are read after all.
+    if (summaries && !estimate.samples) out.summaries = false;
+    if (!out.summaries) out.shared = !loaded_.insert(timing.source).second;
+    return std::optional(std::move(out));
+  }
+
+  // One window over all of the range: chunks inside it tell their numbers without being read.
+  Result<Estimate> estimated(std::size_t index) {
+    if (const auto known = estimates_.find(index); known != estimates_.end()) return known->second;
+    const Source& source = evaluator_.sources_[index];
+    const Context& context = evaluator_.context_;
+    Estimate out{0, 0};
+    if (source.range.min <= source.range.max) {
+      PLUMBLINE_CHECK_OK(evaluator_.tick());
+      const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(), context.options.series_max};
+      Status inside;
+      const auto visit = [&](const Labels&, std::span<const model::WindowSummary> windows) {
+        *out.samples += windows[0].count;
+        if (++out.series % 1024 == 0) inside = evaluator_.tick();
+        return inside.has_value();
+      };
+      PLUMBLINE_TRY(const bool floats_only, context.reader.windows(query, {&source.range, 1}, visit));
+      PLUMBLINE_CHECK_OK(inside);
+      if (!floats_only) {
+        PLUMBLINE_TRY(const std::vector<Labels> found, context.reader.series({source.matchers}, source.range, context.options.series_max));
+        out = {found.size(), std::nullopt};
+      }
+    }
+    estimates_.emplace(index, out);
+    return out;
+  }
+
+  Evaluator& evaluator_;
+  std::map<std::size_t, Estimate> estimates_;
+  std::set<std::size_t> loaded_;  // sources whose samples a node before has read
+};
+
+Result<PlanNode> Evaluator::plan(const Expr& root) {
+  PLUMBLINE_CHECK_OK(prepare(root, {context_.grid.start, context_.grid.last()}));
+  return Planner(*this).node(root, context_.grid, false);
+}
+
+}  // namespace plumbline::query::promql
