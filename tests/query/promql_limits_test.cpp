@@ -6,6 +6,7 @@
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
+using test::CountingReader;
 
 namespace {
 
@@ -65,7 +66,7 @@ TEST_CASE("a query that runs out of time says so") {
 TEST_CASE("one selector is read once, for the time all its uses need") {
   test::MemoryStore store;
   fill(store, 2, 100);
-  const test::CountingReader reader(store);
+  const CountingReader reader(store);
   const test::ManualClock clock;
   const query::Engine engine(reader, clock, {});
   REQUIRE(engine.range("m - m offset 1m + rate(m[30s])", 60'000, 90'000, 10'000));
