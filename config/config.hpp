@@ -60,6 +60,7 @@ struct RetentionOverride {
 
 struct Storage {
   std::string path = "data";
+  std::string backup_directory;                          // empty: `backups` in the data directory
   Millis retention{std::chrono::hours(24 * 30)};         // of series
   Millis retention_events{std::chrono::hours(24 * 30)};  // of inference records, logs and spans
   std::uint64_t head_bytes_max = 256u << 20;

@@ -43,6 +43,7 @@ void read_process(Section& root, Config& to) {
   root.child("server", [&](Section& from) { read_server(from, to.server, to.cors_origin_place); });
   root.child("storage", [&](Section& from) {
     from.read("path", to.storage.path);
+    from.read("backup_directory", to.storage.backup_directory);
     from.read("retention", to.storage.retention);
     from.read("retention_events", to.storage.retention_events);
     from.read("head_bytes_max", to.storage.head_bytes_max);

@@ -34,6 +34,7 @@ constexpr Option table[] = {
 
     {"storage", Type::section, "", "The store."},
     {"storage.path", Type::text, "data", "The data directory; a relative one is below the working directory."},
+    {"storage.backup_directory", Type::text, "", "Where backups are made, each in a directory of its own; empty: `backups` in the data directory, which shares its files with them."},
     {"storage.retention", Type::duration, "30d", "How long samples are kept.", hour, 100 * year},
     {"storage.retention_events", Type::duration, "30d", "How long inference records, log lines and spans are kept.", hour, 100 * year},
     {"storage.head_bytes_max", Type::size, "256MiB", "Memory of the newest data; when it is passed, they are sealed to disk.", 4 * mib, 1024 * gib},

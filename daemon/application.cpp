@@ -206,6 +206,7 @@ http::Routes Application::all_routes() {
   add(query::prometheus_admin_routes([this](const std::vector<model::Matchers>& selectors, model::TimeRange range) {
     return store_->erase(selectors, range);
   }));
+  add(query::backup_routes([this](const std::string& name) { return store_->backup(name); }));
   add(query::loki_routes(*store_, clock_));
   add(query::jaeger_routes(*store_, clock_));
   add(query::ml_routes(*models_, *store_, clock_));

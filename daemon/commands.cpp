@@ -8,6 +8,7 @@
 #include "daemon/application.hpp"
 #include "daemon/query_output.hpp"
 #include "daemon/runtime/signals.hpp"
+#include "storage/offline.hpp"
 
 namespace plumbline::daemon {
 namespace {
@@ -25,6 +26,21 @@ std::string form_encode(std::string_view text) {
     else out += fmt::format("%{:02X}", u);
   }
   return out;
+}
+
+// Endpoint of a daemon by its URL, without a query.
+Result<http::Url> endpoint(std::string base, std::string_view path) {
+  while (base.ends_with('/')) base.pop_back();
+  return http::parse_url(base + std::string(path));
+}
+
+int print_report(const std::string& directory, const storage::VerifyReport& report) {
+  for (const model::Problem& problem : report.problems) fmt::print("{}/{}\n", directory, problem.str());
+  for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
+  fmt::print("{}: {} ({} tables, {} series, {} segments with {} samples, {} event blocks with {} rows, {} journal files with {} records)\n",
+             directory, report.problems.empty() ? std::string("ok") : fmt::format("{} problems", report.problems.size()), report.tables,
+             report.series, report.segments, report.samples, report.blocks, report.rows, report.journal_files, report.records);
+  return report.problems.empty() ? 0 : 1;
 }
 
 }  // namespace
@@ -88,9 +104,7 @@ int query(const QueryArguments& arguments) {
   const auto format = parse_query_format(arguments.format);
   if (!format) return complain(query_not_asked, format.error().message);
   const bool range = !arguments.start.empty();
-  std::string base = arguments.url;
-  while (base.ends_with('/')) base.pop_back();
-  auto url = http::parse_url(base + (range ? "/api/v1/query_range" : "/api/v1/query"));
+  auto url = endpoint(arguments.url, range ? "/api/v1/query_range" : "/api/v1/query");
   if (!url) return complain(query_not_asked, url.error().message);
   http::ClientRequest request;
   request.method = "POST";
@@ -136,6 +150,58 @@ int query(const QueryArguments& arguments) {
     return no_answer(e.what());
   }
   return 0;
+}
+
+int backup(const std::string& url, const std::string& name) {
+  const auto complain = [](std::string_view what) {
+    fmt::print(stderr, "plumbline backup: {}\n", what);
+    return 1;
+  };
+  auto parsed = endpoint(url, "/api/v1/admin/backup");
+  if (!parsed) return complain(parsed.error().message);
+  http::ClientRequest request;
+  request.method = "POST";
+  request.url = std::move(*parsed);
+  request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
+  request.body = "name=" + form_encode(name);
+  request.timeout = std::chrono::hours(12);  // to another file system everything is copied
+  auto client = runtime::HttpClient::make();
+  if (!client) return complain(client.error().message);
+  const auto response = (*client)->send(request);
+  if (!response) return complain(response.error().message);
+  try {
+    const auto answer = boost::json::parse(response->body);
+    if (answer.at("status").as_string() != "success") return complain(std::string_view(answer.at("error").as_string()));
+    const auto& data = answer.at("data").as_object();
+    fmt::print("{}: {} files, {} bytes\n", std::string_view(data.at("path").as_string()), data.at("files").to_number<std::uint64_t>(),
+               data.at("bytes").to_number<std::uint64_t>());
+    const auto* warnings = answer.as_object().if_contains("warnings");
+    if (warnings == nullptr) return 0;
+    for (const auto& w : warnings->as_array()) fmt::print(stderr, "warning: {}\n", std::string_view(w.as_string()));
+    return 1;
+  } catch (const std::exception& e) {
+    return complain(fmt::format("{} answered {} with something that is not an answer to a backup: {}", url, response->status, e.what()));
+  }
+}
+
+int restore(const std::string& backup, const std::string& data_dir) {
+  const auto log = make_stderr_log(LogLevel::warn);
+  const auto report = storage::restore(backup, data_dir, nullptr, *log);
+  if (!report) {
+    fmt::print(stderr, "plumbline restore: {}\n", report.error().message);
+    return 1;
+  }
+  return print_report(data_dir, *report);
+}
+
+int verify(const std::string& data_dir) {
+  const auto log = make_stderr_log(LogLevel::warn);
+  const auto report = storage::verify(data_dir, nullptr, *log);
+  if (!report) {
+    fmt::print(stderr, "plumbline verify: {}\n", report.error().message);
+    return 1;
+  }
+  return print_report(data_dir, *report);
 }
 
 }  // namespace plumbline::daemon

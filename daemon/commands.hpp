@@ -29,4 +29,11 @@ inline constexpr int query_not_asked = 2;  // not reachable, or who answers is n
 // Asks a running daemon and prints the answer; warnings and errors go to stderr.
 int query(const QueryArguments& arguments);
 
+// Asks a running daemon for a backup of that name in its backup directory, and prints where it is.
+int backup(const std::string& url, const std::string& name);
+// Makes a data directory of a backup and verifies it; one line per problem. 1 when there are any, or it cannot be done.
+int restore(const std::string& backup, const std::string& data_dir);
+// Reads everything in a data directory that no daemon runs on. One line per problem and a summary; 1 when there are any.
+int verify(const std::string& data_dir);
+
 }  // namespace plumbline::daemon

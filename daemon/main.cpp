@@ -46,6 +46,22 @@ int main(int argc, char** argv) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   test_rules->footer("Exit status: 0 every test passed; 1 a file failed; above 100 bad arguments.");
 
+  std::string backup_name, backup_url = query_arguments.url;
+  CLI::App* backup = app.add_subcommand("backup", "ask a running daemon for a backup of everything it has acknowledged");
+  backup->add_option("name", backup_name, "a directory of this name is made in the daemon's storage.backup_directory")->required();
+  backup->add_option("--url", backup_url, "the daemon")->capture_default_str();
+
+  std::string backup_path, restored_path;
+  CLI::App* restore = app.add_subcommand("restore", "make a data directory of a backup, and verify it");
+  restore->add_option("backup", backup_path, "the backup's directory")->required();
+  restore->add_option("data_dir", restored_path, "an empty directory, or one that is not there")->required();
+
+  std::string verified_path;
+  bool salvage = false;
+  CLI::App* verify = app.add_subcommand("verify", "read everything in a data directory or a backup and say what is wrong; changes nothing");
+  verify->add_option("data_dir", verified_path, "no daemon may be running on it")->required();
+  verify->add_flag("--salvage", salvage, "not supported yet");
+
   CLI::App* version = app.add_subcommand("version", "print the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -57,6 +73,14 @@ int main(int argc, char** argv) {
   if (check->parsed()) return daemon::check(check_file);
   if (query->parsed()) return daemon::query(query_arguments);
   if (test_rules->parsed()) return daemon::test_rules(test_files, test_names);
+
+  if (backup->parsed()) return daemon::backup(backup_url, backup_name);
+  if (restore->parsed()) return daemon::restore(backup_path, restored_path);
+  if (verify->parsed()) {
+    if (!salvage) return daemon::verify(verified_path);
+    fmt::print(stderr, "plumbline verify: --salvage is not supported yet: restore a backup, or verify without it to see what is damaged\n");
+    return 1;
+  }
 
   config::Overrides overrides;
   if (!data_dir.empty()) overrides.emplace_back("storage.path", data_dir);

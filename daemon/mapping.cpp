@@ -145,6 +145,7 @@ config::Outcome<storage::Options> storage_options(const config::Config& config) 
   config::Problems problems;
   storage::Options out;
   out.path = config.storage.path;
+  out.backup_directory = config.storage.backup_directory;
   switch (config.journal.sync.mode) {
     case config::JournalSync::Mode::always: out.journal_sync.policy = storage::SyncPolicy::always; break;
     case config::JournalSync::Mode::interval: out.journal_sync.policy = storage::SyncPolicy::interval; break;

@@ -284,6 +284,9 @@ http::Routes federate_routes(const Engine& engine, const storage::Reader& reader
 // POST and PUT /api/v1/admin/tsdb/delete_series?match[]=&start=&end=, answered 204 when `erase` has done it.
 using EraseSeries = std::function<Status(const std::vector<model::Matchers>&, model::TimeRange)>;
 http::Routes prometheus_admin_routes(EraseSeries erase);
+// POST /api/v1/admin/backup?name=: what was made, as JSON.
+using MakeBackup = std::function<Result<storage::BackupReport>(const std::string& name)>;
+http::Routes backup_routes(MakeBackup make);
 // /loki/api/v1/{query,query_range,labels,label/<n>/values,series}: stream selectors and line filters.
 http::Routes loki_routes(const storage::Reader& reader, const Clock& clock);
 // /jaeger/api/{services,services/<s>/operations,traces,traces/<id>}

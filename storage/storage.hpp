@@ -262,6 +262,7 @@ struct Options {
   std::uint64_t block_cache_bytes = 64ull << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
   Millis retry_pause{1000};  // after a refused write, until one writer asks the disk again
+  std::string backup_directory;  // backups are made in it; empty: `backups` in the data directory
 };
 
 struct Stats {
@@ -274,6 +275,13 @@ struct Stats {
   std::uint64_t journal_sequence = 0;
   std::int64_t time_min_ms = 0;  // of samples; 0 when there are none
   std::int64_t time_max_ms = 0;
+};
+
+struct BackupReport {
+  std::string path;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;  // most of them shared with the data directory
+  std::vector<std::string> problems;  // what the data directory lacks, and so the backup
 };
 
 inline constexpr int format_version = 2;
@@ -294,6 +302,10 @@ class Store : public Writer, public Reader, public State {
   // Removes the samples that match any of the selectors inside the range, from everything written before the call. Seals, and
   // rewrites the days that hold some: minutes for months. A crash in between leaves some days done: call it again.
   virtual Status erase(const std::vector<Matchers>& selectors, TimeRange range) = 0;
+  // A copy of everything acknowledged before the call, under this name in the backup directory; writes go on meanwhile. It is
+  // there whole or not at all. `restore()` (offline.hpp) makes a data directory of it. One at a time.
+  // Fails: invalid_input (not one path component of letters, digits, '.', '_' and '-'), conflict (the name is taken), unavailable.
+  virtual Result<BackupReport> backup(const std::string& name) = 0;
   // Drains, seals and closes; later calls fail with unavailable.
   virtual Status close() = 0;
   virtual Stats stats() const = 0;

@@ -12,6 +12,7 @@
 #include "daemon/base/mutex.hpp"
 #include "storage/events/event_engine.hpp"
 #include "storage/journal/journal.hpp"
+#include "storage/kv/file_tree.hpp"
 #include "storage/kv/kv.hpp"
 #include "storage/series/series_engine.hpp"
 #include "storage/storage.hpp"
@@ -52,6 +53,7 @@ class KvStore final : public Store {
   Status maintain() override;
   Status seal() override;
   Status erase(const std::vector<Matchers>& selectors, TimeRange range) override;
+  Result<BackupReport> backup(const std::string& name) override;
   Status close() override;
   Stats stats() const override;
   Result<model::Cardinality> cardinality(std::size_t n) const override;
@@ -87,6 +89,8 @@ class KvStore final : public Store {
   Status seal_heads() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status commit_frozen() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status retain() PLUMBLINE_REQUIRES(upkeep_mutex_);
+  Status fill_backup(const kv::FileTree& tree, const std::string& to, BackupReport& report);
+  Status make_backup(const kv::FileTree& tree, const std::string& name, BackupReport& report) PLUMBLINE_REQUIRES(backup_mutex_);
   void refresh_meters();
   std::uint64_t disk_bytes() const;
 
@@ -113,6 +117,7 @@ class KvStore final : public Store {
   SharedMutex heads_mutex_;
   std::atomic<std::int64_t> first_write_ns_{0};  // steady clock; 0: the active heads are empty
 
+  Mutex backup_mutex_;  // taken before upkeep_mutex_
   Mutex upkeep_mutex_;  // seal, retention, close
   ClockGuard clock_guard_ PLUMBLINE_GUARDED_BY(upkeep_mutex_);
   bool upgrading_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = false;  // the next commit ends the upgrade of the directory
@@ -129,6 +134,9 @@ class KvStore final : public Store {
   Counter& rows_total_;
   Counter& labels_total_;
   Histogram& seal_seconds_;
+  Histogram& resolve_seconds_;  // of a request, as the two below
+  Histogram& journal_seconds_;
+  Histogram& append_seconds_;
   Counter& seal_failures_;
 };
 

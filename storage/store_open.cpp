@@ -2,12 +2,18 @@
 #include <charconv>
 
 #include "storage/kv/kill_point.hpp"
+#include "storage/store_backup.hpp"
 #include "storage/store_impl.hpp"
 #include "storage/store_keys.hpp"
 #include "storage/store_record.hpp"
 #include "storage/store_values.hpp"
 
 namespace plumbline::storage {
+
+namespace {
+// journal: encoding, the wait for the journal's lock, its write and, with journal.sync: always, its sync.
+constexpr const char* stage_help = "How long a write took: to find its series, to journal it, to put it into the heads.";
+}  // namespace
 
 Result<std::unique_ptr<Store>> Store::open(Options options, Clock& clock, Log& log, Registry& registry) {
   auto store = std::make_unique<KvStore>(std::move(options), clock, log, registry);
@@ -24,6 +30,9 @@ KvStore::KvStore(Options options, Clock& clock, Log& log, Registry& registry)
       rows_total_(registry.counter("plumbline_store_rows_total", "Rows stored.")),
       labels_total_(registry.counter("plumbline_store_labels_total", "Late labels stored.")),
       seal_seconds_(registry.histogram("plumbline_store_seal_seconds", "How long sealing the head took.")),
+      resolve_seconds_(registry.histogram("plumbline_store_stage_seconds", stage_help, {{"stage", "resolve"}})),
+      journal_seconds_(registry.histogram("plumbline_store_stage_seconds", stage_help, {{"stage", "journal"}})),
+      append_seconds_(registry.histogram("plumbline_store_stage_seconds", stage_help, {{"stage", "append"}})),
       seal_failures_(registry.counter("plumbline_store_seal_failures_total",
                                       "Seals that failed; the head stays and the next upkeep tries again.")) {
   closed_ = true;  // until open() succeeds: a store that failed half way must not seal what it has
@@ -35,6 +44,8 @@ KvStore::~KvStore() {
 }
 
 Status KvStore::open() {
+  const kv::FileTree tree(options_.file_system);
+  PLUMBLINE_CHECK_OK(refuse_unusual_directory(tree, options_.path));
   PLUMBLINE_TRY(kv_, kv::Kv::open({options_.path, options_.block_cache_bytes, options_.file_system, options_.retry_pause}, log_, registry_));
   PLUMBLINE_TRY(const int format, check_format());
   PLUMBLINE_TRY(files_, kv::TableFiles::open({options_.path + "/segments", options_.block_cache_bytes, options_.file_system}));
@@ -48,6 +59,10 @@ Status KvStore::open() {
   PLUMBLINE_CHECK_OK(replay());
   kv::kill_point("open.replayed");
   PLUMBLINE_CHECK_OK(series_->remove_orphans());
+  for (const std::string& backups : {options_.path + "/backups", options_.backup_directory})
+    if (!backups.empty())
+      if (const Status removed = remove_unfinished_backups(tree, backups, log_); !removed)
+        log_.warn("an unfinished backup stays", {{"directory", backups}, {"error", removed.error().message}});
   if (options_.journal_sync.policy == SyncPolicy::interval)
     syncer_ = std::make_unique<Syncer>(*journal_, options_.journal_sync.interval, log_, registry_);
   closed_ = false;

@@ -137,6 +137,16 @@ void KvStore::refresh_meters() {
   set("plumbline_store_head_samples", "Samples in the open heads.", static_cast<double>(series_->head_samples()));
   set("plumbline_store_head_rows", "Rows in the open heads.", static_cast<double>(events_->head_rows()));
   set("plumbline_store_journal_bytes", "Journal that a restart replays.", static_cast<double>(journal_->bytes()));
+  const auto written = [this](const char* kind, std::uint64_t bytes) {
+    Counter& counter = registry_.counter("plumbline_store_rocksdb_written_bytes_total", "Bytes that RocksDB gave to the disk: its log, flushes, compactions.", {{"kind", kind}});
+    if (bytes > counter.value()) counter.add(bytes - counter.value());
+  };
+  const kv::Kv::Written bytes = kv_->written_bytes();
+  written("log", bytes.log);
+  written("flush", bytes.flushed);
+  written("compaction", bytes.compacted);
+  set("plumbline_store_rocksdb_bytes", "Files of RocksDB.", static_cast<double>(kv_->disk_bytes()));
+  set("plumbline_store_segment_bytes", "Files of segments.", static_cast<double>(series_->segment_bytes()));
   set("plumbline_store_disk_bytes", "Files of the data directory.", static_cast<double>(disk_bytes()));
 }
 

@@ -191,6 +191,8 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   // Kept for the next request of the thread: a request costs no allocation for what the last one had room for.
   thread_local series::Resolved resolved;
   thread_local std::string record;
+  const auto seconds = [](auto from, auto to) { return std::chrono::duration<double>(to - from).count(); };
+  const auto begun = std::chrono::steady_clock::now();
   series_->resolve(batch.wire, {options_.series_active_max, options_.series_per_metric_max}, resolved);
   WireHistograms histograms;
   std::string names;  // of the histograms' series; lives as long as the views of it
@@ -212,6 +214,8 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   std::move(resolved.refusals.begin(), resolved.refusals.end(), std::back_inserter(receipt.refusals));
   if (resolved.runs.empty() && nothing_else) return {};
 
+  const auto resolved_at = std::chrono::steady_clock::now();
+  resolve_seconds_.observe(seconds(begun, resolved_at));
   RecordWriter writer(record);
   writer.definitions(resolved.definitions);
   writer.samples(resolved.runs, batch.wire.samples);
@@ -222,12 +226,17 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   writer.state(batch.state);
   // What must be in journal order is done under the journal's lock: replay then ends where this process stands.
   bool in_journal = false;
+  double in_heads = 0;
   Status applied;
   const auto appended = journal_->append(record, sync(), [&](std::uint64_t) {
     in_journal = true;
+    const auto written_at = std::chrono::steady_clock::now();
     series_->append({resolved.runs, batch.wire.samples, of_histograms.runs, histograms.samples}, resolved.definitions);
     applied = apply_facts(batch.metadata, batch.state);
+    in_heads = seconds(written_at, std::chrono::steady_clock::now());
   });
+  journal_seconds_.observe(seconds(resolved_at, std::chrono::steady_clock::now()) - in_heads);
+  append_seconds_.observe(in_heads);
   // A record that is in the journal is shown as a whole, also when the disk refused to make it durable or RocksDB refused its
   // facts: a restart would show it as a whole, too. The sender is told that it failed, and may send it again.
   if (!in_journal) return fail(appended.error());

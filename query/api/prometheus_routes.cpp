@@ -245,4 +245,18 @@ http::Routes prometheus_admin_routes(EraseSeries erase) {
   return routes;
 }
 
+// A request names a directory inside of the configured one, never a path: the store refuses what is more than one component.
+http::Routes backup_routes(MakeBackup make) {
+  const auto handle = [make = std::move(make)](const Request& r) -> Response {
+    const auto made = make(std::string(r.param("name").value_or("")));
+    if (!made) return prometheus_error(made.error());
+    std::string data;
+    JsonWriter w(data);
+    w.begin_object().field("path", made->path).field("files", made->files).field("bytes", made->bytes).end_object();
+    return prometheus_success(data, made->problems);
+  };
+  // Not in the admin lane, whose one worker answers health checks: a backup takes seconds, to another disk minutes.
+  return {{"POST", "/api/v1/admin/backup", handle, http::Lane::query}};
+}
+
 }  // namespace plumbline::query

@@ -1,40 +1,14 @@
 #include "storage/journal/journal.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "daemon/base/check.hpp"
+#include "storage/journal/judge.hpp"
 #include "storage/kv/kill_point.hpp"
 
 namespace plumbline::storage::journal {
-
-namespace {
-
-constexpr std::string_view suffix = ".journal";
-
-std::string name_of(std::uint64_t first_sequence) { return fmt::format("{:016x}{}", first_sequence, suffix); }
-
-// nullopt: not a file of ours.
-std::optional<std::uint64_t> first_of(std::string_view name) {
-  if (name.size() != 16 + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
-  std::uint64_t out = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + 16, out, 16);
-  if (error != std::errc() || end != name.data() + 16) return std::nullopt;
-  return out;
-}
-
-// A whole frame anywhere behind `from` that continues the journal: what stands before it is not a torn end.
-std::optional<Frame> frame_behind(std::string_view bytes, std::size_t from, std::uint64_t above) {
-  for (std::size_t at = from; at + frame_bytes <= bytes.size(); ++at) {
-    const auto frame = read_frame(bytes.substr(at));
-    if (frame && frame->sequence >= above) return frame;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 Journal::Journal(Options options, std::unique_ptr<kv::Files> files, Log& log, Registry& registry)
     : options_(std::move(options)),
@@ -112,63 +86,42 @@ Status Journal::settle(std::uint64_t after) {
 Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit& visit) {
   File& file = list_[index];
   const std::string path = options_.directory + "/" + file.name;
-  PLUMBLINE_TRY(const std::string whole, files_->read(file.name));
-  const auto header = decode_header(whole);
-  if (!header) return fail(header.error().in(path));
-  if (!*header || (*header)->first_sequence != file.first)
-    return fail(Code::corrupt, path + ": the file's header is damaged");
-  // Version 1 does not say of which file it speaks.
-  const bool continues = index > 0 && (*header)->version > 1;
-  if (continues && (*header)->previous_first != list_[index - 1].first)
-    return fail(Code::corrupt,
-                (*header)->previous_first == 0
-                    ? fmt::format("{}: the journal begins here, but records from {} on are asked for", path, after + 1)
-                    : fmt::format("{}: it continues {}, which is missing", path, name_of((*header)->previous_first)));
-  if (index > 0 && file.first != last_ + 1)
-    return fail(Code::corrupt, fmt::format("{}: records {} to {} are missing before it", path, last_ + 1, file.first - 1));
-  if (index == 0) last_ = file.first - 1;
-
-  std::string_view bytes = whole;
-  std::optional<FileHeader> next;
+  PLUMBLINE_TRY(const std::string bytes, files_->read(file.name));
+  Beside beside{.first = file.first, .previous_first = {}, .last = last_, .next = {}, .after = after};
+  if (index > 0) beside.previous_first = list_[index - 1].first;
   if (index + 1 < list_.size()) {
     PLUMBLINE_TRY(const std::string head, files_->read(list_[index + 1].name));
-    PLUMBLINE_TRY(next, decode_header(head));
-    if (!next) return fail(Code::corrupt, options_.directory + "/" + list_[index + 1].name + ": the file's header is damaged");
-    bytes = bytes.substr(0, next->previous_end);
+    PLUMBLINE_TRY(beside.next, decode_header(head));
+    if (!beside.next) return fail(Code::corrupt, options_.directory + "/" + list_[index + 1].name + ": the file's header is damaged");
   }
-  std::size_t at = header_bytes;
-  while (at < bytes.size()) {
-    const auto frame = read_frame(bytes.substr(at));
-    if (!frame || frame->sequence != last_ + 1) break;
+  Status visited;  // its errors name their own place
+  const auto verdict = judge_file(bytes, beside, [&](const Frame& frame) -> Status {
     kv::kill_point("journal.replay.record");
-    if (frame->sequence > after) PLUMBLINE_CHECK_OK(visit(frame->sequence, frame->record));
-    last_ = frame->sequence;
-    at += frame->bytes();
+    if (frame.sequence > after) visited = visit(frame.sequence, frame.record);
+    return visited;
+  });
+  if (!visited) return visited;
+  if (!verdict) return fail(verdict.error().in(path));
+  last_ = verdict->last;
+  end_ = file.bytes = verdict->end;
+  switch (verdict->ending) {
+    case Ending::whole:
+    case Ending::passed:
+    case Ending::elsewhere: break;
+    case Ending::damaged: return fail(Code::corrupt, path + ": " + verdict->damage);
+    case Ending::lost:
+      log_.error("a power cut took records that a failing disk had not made durable",
+                 {{"file", path}, {"offset", end_}, {"first", last_ + 1}, {"last", beside.next->first_sequence - 1}});
+      last_ = beside.next->first_sequence - 1;
+      in_doubt_.store(true, std::memory_order_release);  // what follows the hole is safe when it is sealed
+      pause_error_ = {Code::unavailable, path + ": the data disk lost records; writes are taken when the heads are sealed"};
+      break;
+    case Ending::torn:
+      torn_bytes_.add(bytes.size() - end_);
+      log_.warn("the journal's end was torn by a crash; it is cut behind the last whole record",
+                {{"file", path}, {"offset", end_}, {"bytes", bytes.size() - end_}, {"last_record", last_.load()}});
+      break;
   }
-  end_ = at;
-  file.bytes = at;
-  if (at == (next ? next->previous_end : bytes.size())) return {};
-  // The next file speaks of another one, and will say so.
-  if (next && next->version > 1 && next->previous_first != file.first) return {};
-
-  // Something does not verify. At the very end it is what a crash tore; behind what was durable, what a power cut took.
-  if (next) {
-    if (at < next->previous_synced || next->version > 1)
-      return fail(Code::corrupt, fmt::format("{}: record {} is damaged at offset {}; nothing was dropped", path, last_ + 1, at));
-    log_.error("a power cut took records that a failing disk had not made durable",
-               {{"file", path}, {"offset", at}, {"first", last_ + 1}, {"last", next->first_sequence - 1}});
-    last_ = next->first_sequence - 1;
-    in_doubt_.store(true, std::memory_order_release);  // what follows the hole is safe when it is sealed
-    pause_error_ = {Code::unavailable, path + ": the data disk lost records; writes are taken when the heads are sealed"};
-    return {};
-  }
-  if (last_ < after && !frame_behind(bytes, at + 1, after + 1)) return {};  // nothing in it is asked for
-  if (const auto later = frame_behind(bytes, at + 1, last_ + 1); later && (later->synced == 0 || at < later->synced))
-    return fail(Code::corrupt, fmt::format("{}: record {} is damaged at offset {}, and record {} follows it; nothing was dropped",
-                                           path, last_ + 1, at, later->sequence));
-  torn_bytes_.add(bytes.size() - at);
-  log_.warn("the journal's end was torn by a crash; it is cut behind the last whole record",
-            {{"file", path}, {"offset", at}, {"bytes", bytes.size() - at}, {"last_record", last_.load()}});
   return {};
 }
 
@@ -312,6 +265,14 @@ Status Journal::sync_up_to(std::uint64_t sequence) {
 }
 
 Status Journal::sync() { return sync_up_to(last_sequence()); }
+
+std::vector<Journal::Part> Journal::parts() const {
+  Lock lock(mutex_);
+  std::vector<Part> out;
+  for (const File& file : list_) out.push_back({file.name, file.bytes});
+  if (!out.empty() && out.back().bytes <= header_bytes) out.pop_back();  // the next append may make it again
+  return out;
+}
 
 Status Journal::trim(std::uint64_t up_to) {
   {

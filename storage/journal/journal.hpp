@@ -78,6 +78,13 @@ class Journal {
   // these are all there are.
   Status trim(std::uint64_t up_to);
 
+  // What a copy of the journal takes: every record whose append() has returned is in these, oldest first; so many bytes of
+  // each count. No trim() may run until they are copied. A last file without a record is left out.
+  struct Part {
+    std::string name;
+    std::uint64_t bytes = 0;
+  };
+  std::vector<Part> parts() const;
   bool in_doubt() const { return in_doubt_.load(std::memory_order_acquire); }
   std::uint64_t last_sequence() const { return last_.load(std::memory_order_acquire); }
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
@@ -115,7 +122,7 @@ class Journal {
   std::uint64_t durable_ PLUMBLINE_GUARDED_BY(sync_mutex_) = 0;  // sequence
   std::uint64_t lost_ PLUMBLINE_GUARDED_BY(sync_mutex_) = 0;     // up to here a sync failed: those who wait must be told
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<File> leaving_;  // trimmed and not removed yet, oldest first; trim()'s alone, which one thread at a time calls
   std::vector<File> list_ PLUMBLINE_GUARDED_BY(mutex_);  // oldest first; the last one takes appends
   std::shared_ptr<kv::AppendFile> current_ PLUMBLINE_GUARDED_BY(mutex_);  // null: the next append makes a new one

@@ -24,6 +24,8 @@ void Batch::remove_range(Family family, std::string_view from, std::string_view 
 }
 std::size_t Batch::bytes() const { return impl_ ? impl_->ops.size() : 0; }
 
+Status Kv::checkpoint(const std::string&) { return fail(Code::unsupported, "this database takes no checkpoints"); }
+
 Status Kv::ingest(Family family, const std::function<Status(const Put&)>& fill) {
   Batch batch;
   PLUMBLINE_CHECK_OK(fill([&](std::string_view key, std::string_view value) -> Status {

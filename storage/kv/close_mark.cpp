@@ -88,33 +88,52 @@ std::optional<CloseMark> decode_close_mark(std::string_view bytes) {
 }
 
 Status write_close_mark(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
-  PLUMBLINE_TRY(const auto files, Files::open(directory, file_system));
-  PLUMBLINE_TRY(const auto all, look(directory, *file_system, *files));
+  const auto disk = file_system ? file_system : rocksdb::FileSystem::Default();
+  PLUMBLINE_TRY(const auto files, Files::open(directory, disk));
+  PLUMBLINE_TRY(const auto all, look(directory, *disk, *files));
   return files->replace(std::string(mark), encode_close_mark(all));
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> compare_close_mark(const std::string& directory,
+                                                                            const std::shared_ptr<rocksdb::FileSystem>& file_system, Log& log) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const auto disk = file_system ? file_system : rocksdb::FileSystem::Default();
+  const std::string path = directory + "/" + std::string(mark);
+  const rocksdb::IOStatus there = disk->FileExists(path, {}, nullptr);
+  if (there.IsNotFound() || there.IsPathNotFound()) return out;
+  const auto files = Files::read_only(directory, disk);
+  PLUMBLINE_TRY(const std::string bytes, files->read(std::string(mark)));
+  const auto then = decode_close_mark(bytes);
+  if (!then) {
+    log.error("the mark of the last close is damaged: whether the files are as they were is not known", {{"file", path}});
+    return out;
+  }
+  PLUMBLINE_TRY(const auto now, look(directory, *disk, *files));
+  PLUMBLINE_TRY(const bool stale, opened_since(*then, now, *files));
+  if (stale) {
+    log.warn("the database was opened since it was closed by a program that leaves no mark; the mark is dropped", {{"file", path}});
+    return out;
+  }
+  for (const auto& [name, seen] : *then) {
+    const auto found = now.find(name);
+    if (found != now.end() && found->second == seen) continue;
+    out.emplace_back(name, "it is not what it was when the directory was closed (" +
+                               (found == now.end() ? std::string("it is missing")
+                                                   : std::to_string(found->second.bytes) + " bytes now, " +
+                                                         std::to_string(seen.bytes) + " then") + ")");
+  }
+  return out;
 }
 
 Status check_close_mark(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system, Log& log) {
   const std::string path = directory + "/" + std::string(mark);
+  PLUMBLINE_TRY(const auto differences, compare_close_mark(directory, file_system, log));
+  if (!differences.empty())
+    return fail(Code::corrupt, directory + "/" + differences.front().first + ": " + differences.front().second +
+                                   "; nothing was dropped: restore the file from a backup or move the directory away");
   const rocksdb::IOStatus there = file_system->FileExists(path, {}, nullptr);
   if (there.IsNotFound() || there.IsPathNotFound()) return {};
   PLUMBLINE_TRY(const auto files, Files::open(directory, file_system));
-  PLUMBLINE_TRY(const std::string bytes, files->read(std::string(mark)));
-  if (const auto then = decode_close_mark(bytes)) {
-    PLUMBLINE_TRY(const auto now, look(directory, *file_system, *files));
-    PLUMBLINE_TRY(const bool stale, opened_since(*then, now, *files));
-    if (stale) log.warn("the database was opened since it was closed by a program that leaves no mark; the mark is dropped", {{"file", path}});
-    for (const auto& [name, seen] : stale ? CloseMark() : *then) {
-      const auto found = now.find(name);
-      if (found == now.end() || found->second != seen)
-        return fail(Code::corrupt, directory + "/" + name + " is not what it was when the directory was closed (" +
-                                       (found == now.end() ? std::string("it is missing")
-                                                           : std::to_string(found->second.bytes) + " bytes now, " +
-                                                                 std::to_string(seen.bytes) + " then") +
-                                       "); nothing was dropped: restore the file from a backup or move the directory away");
-    }
-  } else {
-    log.error("the mark of the last close is damaged: whether the files are as they were is not known", {{"file", path}});
-  }
   PLUMBLINE_CHECK_OK(files->remove(std::string(mark)));
   const rocksdb::IOStatus status = sync_directory(*file_system, directory);
   if (!status.ok()) return fail(Code::io, path + ": " + status.ToString());

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "daemon/base/error.hpp"
 #include "daemon/base/log.hpp"
@@ -29,6 +31,9 @@ std::optional<CloseMark> decode_close_mark(std::string_view bytes);  // nullopt:
 
 // Writes the mark, durably. The database is closed. Fails: unavailable, io.
 Status write_close_mark(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system);
+// What is not as it was: file and what. Empty without a mark. Fails: io.
+Result<std::vector<std::pair<std::string, std::string>>> compare_close_mark(const std::string& directory,
+                                                                            const std::shared_ptr<rocksdb::FileSystem>& file_system, Log& log);
 // Compares, and removes the mark: before anything in the directory changes, and durably. No mark (a crash): nothing to compare.
 // A damaged mark is named in the log and says nothing. Fails: corrupt (names the file), io.
 Status check_close_mark(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system, Log& log);

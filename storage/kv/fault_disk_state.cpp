@@ -142,6 +142,7 @@ IOStatus FaultDisk::State::sync_directory(Process p, const std::string& path) {
   if (directory == directories.end()) return not_found(path);
   directory->second.durable = directory->second.now;
   directory->second.pending.clear();
+  std::erase_if(renamed, [&](const auto& entry) { return entry.first.substr(0, entry.first.rfind('/')) == path; });
   return IOStatus::OK();
 }
 
@@ -166,9 +167,20 @@ IOStatus FaultDisk::State::rename(Process p, const std::string& from, const std:
   if (directory != target) return IOStatus::NotSupported(from, "a rename to another directory");
   FilePtr* file = find(from);
   if (file == nullptr) return not_found(from);
-  if (*file == nullptr) return IOStatus::NotSupported(from, "the rename of a directory");
+  const bool is_directory = *file == nullptr;
+  if (is_directory && find(to) != nullptr) return IOStatus::IOError(to, "File exists");
   directory->change({name, new_name, *file});
+  if (is_directory) move(from, to);
   return IOStatus::OK();
+}
+
+void FaultDisk::State::move(const std::string& from, const std::string& to) {
+  std::map<std::string, Directory> moved;
+  for (auto& [path, directory] : directories)
+    if (path == from || path.starts_with(from + "/")) moved[to + path.substr(from.size())] = std::move(directory);
+  std::erase_if(directories, [&](const auto& entry) { return entry.first == from || entry.first.starts_with(from + "/"); });
+  directories.merge(moved);
+  renamed[to] = from;
 }
 
 IOStatus FaultDisk::State::link(Process p, const std::string& from, const std::string& to) {
@@ -298,7 +310,16 @@ void FaultDisk::State::lose_power() {
     return out;
   };
   // Parents come before what is in them: a directory whose name is lost takes all of it along.
-  for (auto& [path, directory] : directories) {
+  std::map<std::string, std::string> undone;  // renames of directories: where their contents are again
+  for (auto& [now, directory] : directories) {
+    std::string path = now;
+    for (const auto& [to, from] : undone)
+      if (path.starts_with(to + "/")) path = from + path.substr(to.size());
+    if (const auto rename = renamed.find(now); rename != renamed.end()) {
+      const std::string& from = rename->second;
+      const auto parent = left.find(from.substr(0, from.rfind('/')));
+      if (parent != left.end() && parent->second.now.contains(from.substr(from.rfind('/') + 1))) undone[now] = path = from;
+    }
     if (path != root) {
       const std::size_t slash = path.rfind('/');
       const auto parent = left.find(path.substr(0, slash));
@@ -318,6 +339,7 @@ void FaultDisk::State::lose_power() {
       if (!file && !left.contains(path + "/" + name)) emptied.push_back(path + "/" + name);
   for (const std::string& path : emptied) left[path];
   directories = std::move(left);
+  renamed.clear();
 }
 
 }  // namespace plumbline::storage::kv

@@ -70,6 +70,7 @@ struct FaultDisk::State {
     static void apply(Names& names, const Change& c);
   };
   std::map<std::string, Directory> directories PLUMBLINE_GUARDED_BY(mutex);
+  std::map<std::string, std::string> renamed PLUMBLINE_GUARDED_BY(mutex);  // directories, new path to old; not durable yet
   std::mt19937_64 random PLUMBLINE_GUARDED_BY(mutex);
   Process process PLUMBLINE_GUARDED_BY(mutex) = 1;
   std::uint64_t ended PLUMBLINE_GUARDED_BY(mutex) = 0;
@@ -90,6 +91,7 @@ struct FaultDisk::State {
   IOStatus admit(Process p, const std::string& path, const Half& half) PLUMBLINE_REQUIRES(mutex);
   IOStatus admit(Process p, const std::string& path) PLUMBLINE_REQUIRES(mutex);
   IOStatus admit_read(Process p, const std::string& path) PLUMBLINE_REQUIRES(mutex);
+  void move(const std::string& from, const std::string& to) PLUMBLINE_REQUIRES(mutex);
   std::uint64_t used() const PLUMBLINE_REQUIRES(mutex);
   std::uint64_t room() const PLUMBLINE_REQUIRES(mutex);
   IOStatus running(Process p, const std::string& path) const PLUMBLINE_REQUIRES(mutex);

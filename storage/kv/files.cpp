@@ -143,5 +143,8 @@ Result<std::unique_ptr<Files>> Files::open(std::string directory, std::shared_pt
   PLUMBLINE_CHECK_OK(files->start());
   return files;
 }
+std::unique_ptr<Files> Files::read_only(std::string directory, std::shared_ptr<rocksdb::FileSystem> file_system) {
+  return std::make_unique<RocksFiles>(std::move(directory), file_system ? std::move(file_system) : rocksdb::FileSystem::Default());
+}
 
 }  // namespace plumbline::storage::kv

@@ -30,6 +30,8 @@ class Files {
  public:
   // Null: the plain file system. Makes the directory, not its parents; removes what a crash left of a replace().
   static Result<std::unique_ptr<Files>> open(std::string directory, std::shared_ptr<rocksdb::FileSystem> file_system);
+  // Makes and removes nothing by itself.
+  static std::unique_ptr<Files> read_only(std::string directory, std::shared_ptr<rocksdb::FileSystem> file_system);
   virtual ~Files() = default;
   // An empty file, in place of one of that name; its entry in the directory is durable.
   virtual Result<std::unique_ptr<AppendFile>> create(const std::string& name) = 0;

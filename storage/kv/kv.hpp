@@ -55,6 +55,7 @@ struct Options {
   std::uint64_t block_cache_bytes = 64ull << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
   std::chrono::milliseconds retry_pause{1000};       // after a refused write, until one writer asks the disk again
+  bool read_only = false;                            // nothing in the directory changes, and its lock is not taken
 };
 
 enum class Sync { no, yes };
@@ -95,6 +96,16 @@ class Kv {
   virtual Status ingest(Family family, const std::function<Status(const Put&)>& fill);
   virtual Status flush() = 0;
   virtual std::uint64_t disk_bytes() const = 0;
+  // Bytes given to the disk since the opening. By default none.
+  struct Written {
+    std::uint64_t log = 0;
+    std::uint64_t flushed = 0;
+    std::uint64_t compacted = 0;
+  };
+  virtual Written written_bytes() const { return {}; }
+  // The database as it is now, in a directory that is there and empty: its files linked, what still grows copied; nothing is
+  // flushed. Durable but for the names in the directory. By default: unsupported.
+  virtual Status checkpoint(const std::string& directory);
   virtual Status close() = 0;
 };
 

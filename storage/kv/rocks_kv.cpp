@@ -1,14 +1,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <filesystem>
+#include <limits>
 
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/file_system.h>
-#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
+#include <rocksdb/statistics.h>
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
 
@@ -16,11 +16,13 @@
 #include "daemon/base/mutex.hpp"
 #include "storage/kv/batch_impl.hpp"
 #include "storage/kv/close_mark.hpp"
-#include "storage/kv/durable_directory.hpp"
+#include "storage/kv/file_tree.hpp"
+#include "storage/kv/files.hpp"
 #include "storage/kv/kill_point.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
 #include "storage/kv/space_probe.hpp"
+#include "storage/kv/table_file.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -79,18 +81,25 @@ class RocksKv final : public Kv {
     path_ = options.path;
     env_ = rocksdb::NewCompositeEnv(file_system);
     info_log_ = std::make_shared<RocksLog>(log_);
-    PLUMBLINE_CHECK_OK(make_directories(*file_system, options.path));
-    remove_unfinished(*file_system);
-    PLUMBLINE_CHECK_OK(check_close_mark(options.path, file_system, log_));
+    read_only_ = options.read_only;
+    if (!read_only_) {
+      PLUMBLINE_CHECK_OK(FileTree(file_system).make(options.path));
+      remove_unfinished(*file_system);
+      PLUMBLINE_CHECK_OK(check_close_mark(options.path, file_system, log_));
+    }
     const auto descriptors = family_descriptors(rocksdb::NewLRUCache(options.block_cache_bytes));
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
-    const rocksdb::Status status =
-        rocksdb::DB::Open(db_options(env_.get(), info_log_), options.path, descriptors, &handles, &db);
+    rocksdb::DBOptions how = db_options(env_.get(), info_log_);
+    statistics_ = rocksdb::CreateDBStatistics();
+    statistics_->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
+    how.statistics = statistics_;
+    const rocksdb::Status status = read_only_ ? rocksdb::DB::OpenForReadOnly(how, options.path, descriptors, &handles, &db)
+                                              : rocksdb::DB::Open(how, options.path, descriptors, &handles, &db);
     if (!status.ok()) return fail(open_error(status, options.path));
     db_.reset(db);
     for (int i = 0; i < family_count; ++i) handles_[static_cast<std::size_t>(i)] = handles[static_cast<std::size_t>(i)];
-    kill_point("kv.opened");
+    if (!read_only_) kill_point("kv.opened");
     return {};
   }
 
@@ -218,11 +227,26 @@ class RocksKv final : public Kv {
     return total;
   }
 
+  Written written_bytes() const override {
+    const auto ticker = [this](rocksdb::Tickers which) { return statistics_->getTickerCount(which); };
+    return {ticker(rocksdb::WAL_FILE_BYTES), ticker(rocksdb::FLUSH_WRITE_BYTES), ticker(rocksdb::COMPACT_WRITE_BYTES)};
+  }
+
+  Status checkpoint(const std::string& directory) override {
+    PLUMBLINE_CHECK_OK(open_still());
+    if (const rocksdb::Status held = db_->DisableFileDeletions(); !held.ok()) return fail(Code::unavailable, path_ + ": " + held.ToString());
+    Status filled = fill_checkpoint(directory);
+    const rocksdb::Status released = db_->EnableFileDeletions(false);
+    if (!released.ok()) log_.warn("files of the database stay until the next start", {{"error", released.ToString()}});
+    return filled;
+  }
+
   // The caller sees to it that no other call is running.
   Status close() override {
     if (!db_ || closed_.exchange(true)) return {};
     // What is in tables needs no log at the next start; and the mark below can name all there is.
-    const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions(), {handles_.begin(), handles_.end()});
+    rocksdb::Status flushed;
+    if (!read_only_) flushed = db_->Flush(rocksdb::FlushOptions(), {handles_.begin(), handles_.end()});
     if (!flushed.ok()) log_.warn("the database was closed with its log", {{"error", flushed.ToString()}});
     rocksdb::CancelAllBackgroundWork(db_.get(), true);
     for (auto*& family : handles_) {
@@ -233,7 +257,7 @@ class RocksKv final : public Kv {
     const rocksdb::Status status = db_->Close();
     db_.reset();
     if (!status.ok()) return fail(write_error(status));
-    if (!flushed.ok()) return {};
+    if (!flushed.ok() || read_only_) return {};
     return write_close_mark(path_, disk_);
   }
 
@@ -289,32 +313,29 @@ class RocksKv final : public Kv {
     }
   }
 
-  // RocksDB makes the last folder of the path only.
-  static Status make_directories(rocksdb::FileSystem& file_system, const std::string& path) {
-    std::filesystem::path at;
-    for (const auto& part : std::filesystem::path(path)) {
-      at /= part;
-      if (at == "/" || file_system.FileExists(at.string(), {}, nullptr).ok()) continue;
-      const rocksdb::IOStatus status = make_durable_directory(file_system, at.string());
-      if (!status.ok()) return fail(Code::io, "cannot create " + at.string() + ": " + status.ToString());
+  // As RocksDB's own Checkpoint does it, which renames a directory of its own besides.
+  Status fill_checkpoint(const std::string& directory) {
+    rocksdb::LiveFilesStorageInfoOptions how;
+    how.wal_size_for_flush = std::numeric_limits<std::uint64_t>::max();  // never: the log is copied
+    std::vector<rocksdb::LiveFileStorageInfo> files;
+    if (const rocksdb::Status status = db_->GetLiveFilesStorageInfo(how, &files); !status.ok())
+      return fail(Code::unavailable, path_ + ": its files cannot be listed: " + status.ToString());
+    PLUMBLINE_TRY(const auto plain, Files::open(directory, disk_));
+    const FileTree tree(disk_);
+    for (const rocksdb::LiveFileStorageInfo& file : files) {
+      const std::string from = file.directory + "/" + file.relative_filename;
+      const std::string to = directory + "/" + file.relative_filename;
+      if (!file.replacement_contents.empty()) PLUMBLINE_CHECK_OK(plain->replace(file.relative_filename, file.replacement_contents));
+      else if (file.trim_to_size) PLUMBLINE_CHECK_OK(tree.copy(from, to, file.size));
+      else PLUMBLINE_CHECK_OK(tree.link(from, to));
     }
     return {};
   }
 
   // RocksDB says of a damaged table at times that the manifest is.
   std::string damaged_table() const {
-    rocksdb::Options options;
-    options.env = env_.get();
-    std::vector<std::string> names;
-    disk_->GetChildren(path_, {}, &names, nullptr).PermitUncheckedError();  // none: then no table is named
-    for (const std::string& name : names) {
-      if (!name.ends_with(".sst")) continue;
-      rocksdb::SstFileReader reader(options);
-      rocksdb::Status status = reader.Open(path_ + "/" + name);
-      if (status.ok()) status = reader.VerifyChecksum();
-      if (status.IsCorruption()) return name + ": " + status.ToString();
-    }
-    return {};
+    const auto found = damaged_tables(path_, disk_);
+    return found && !found->empty() ? found->front().second : std::string();
   }
 
   Error open_error(const rocksdb::Status& status, const std::string& path) const {
@@ -341,10 +362,12 @@ class RocksKv final : public Kv {
   Log& log_;
   Counter& write_failures_;
   std::string path_;
+  bool read_only_ = false;
   std::atomic<std::uint64_t> ingests_{0};
   std::shared_ptr<SpaceProbe> disk_;
   std::unique_ptr<rocksdb::Env> env_;  // destroyed after the database that uses it
   std::shared_ptr<RocksLog> info_log_;
+  std::shared_ptr<rocksdb::Statistics> statistics_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
   std::atomic<bool> closed_{false};

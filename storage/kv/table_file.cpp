@@ -55,7 +55,8 @@ Result<std::unique_ptr<TableFiles>> TableFiles::open(TableOptions options) {
   shared->options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   shared->options.env = shared->env.get();
   shared->options.compression = rocksdb::CompressionType::kNoCompression;  // the records are compressed by their writers
-  const rocksdb::Status status = make_durable_directory(*shared->file_system, shared->directory);
+  rocksdb::Status status;
+  if (!options.read_only) status = make_durable_directory(*shared->file_system, shared->directory);
   if (!status.ok()) return fail(write_error(status, shared->directory));
   return std::unique_ptr<TableFiles>(new TableFiles(std::move(shared)));
 }
@@ -83,6 +84,19 @@ Status TableFiles::remove(const std::string& name) const {
   if (!status.ok() && !status.IsNotFound() && !status.IsPathNotFound())
     return fail(write_error(status, shared_->path(name)));
   return {};
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> damaged_tables(const std::string& directory,
+                                                                        std::shared_ptr<rocksdb::FileSystem> file_system) {
+  PLUMBLINE_TRY(const auto files, TableFiles::open({.directory = directory, .file_system = std::move(file_system), .read_only = true}));
+  PLUMBLINE_TRY(const auto names, files->list());
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const std::string& name : names) {
+    const auto table = files->read(name);
+    const Status sound = table ? (*table)->verify() : Status(fail(table.error()));
+    if (!sound) out.emplace_back(name, sound.error().message);
+  }
+  return out;
 }
 
 struct TableWriter::Impl {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/base/error.hpp"
@@ -73,7 +74,11 @@ struct TableOptions {
   std::string directory;  // made if it is not there; its parent must be
   std::uint64_t block_cache_bytes = 32ull << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
+  bool read_only = false;                            // the directory is not made
 };
+// Every *.sst in a directory whose checksums do not hold, with what is wrong. Fails: io.
+Result<std::vector<std::pair<std::string, std::string>>> damaged_tables(const std::string& directory,
+                                                                        std::shared_ptr<rocksdb::FileSystem> file_system);
 
 // Threads: any. Readers and writers keep what they need of it.
 class TableFiles {

@@ -7,6 +7,7 @@ namespace plumbline::storage::series {
 std::shared_ptr<const Directory> DirectoryCache::find(std::uint64_t segment, std::size_t group) {
   Lock lock(mutex_);
   const auto found = places_.find({segment, group});
+  if (Counter* const told = found == places_.end() ? misses_ : hits_; told != nullptr) told->add();
   if (found == places_.end()) return nullptr;
   used_.splice(used_.begin(), used_, found->second);
   return found->second->directory;

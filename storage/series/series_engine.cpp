@@ -34,6 +34,12 @@ SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry
       sealed_bytes_(registry.counter("plumbline_store_sealed_bytes_total", "Bytes of segments written.")),
       rewritten_samples_(registry.counter("plumbline_store_rewritten_samples_total",
                                           "Samples written again when days were merged or series deleted.")),
+      rewritten_bytes_(registry.counter("plumbline_store_rewritten_bytes_total",
+                                        "Bytes of segments written again when days were merged or series deleted.")),
+      rewrite_seconds_(registry.histogram("plumbline_store_rewrite_seconds", "How long a rewrite of segments took.")),
+      directories_(directories_bytes_max,
+                   &registry.counter("plumbline_store_directory_cache_hits_total", "Directories of segments that were found decoded."),
+                   &registry.counter("plumbline_store_directory_cache_misses_total", "Directories of segments that had to be decoded.")),
       active_(std::make_shared<Head>(1)),
       segments_(std::make_shared<Segments>()) {}
 

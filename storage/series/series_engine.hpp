@@ -132,8 +132,10 @@ class SeriesEngine {
   Counter& sealed_samples_;
   Counter& sealed_bytes_;
   Counter& rewritten_samples_;
+  Counter& rewritten_bytes_;
+  Histogram& rewrite_seconds_;
   LabelIndex index_;
-  DirectoryCache directories_{directories_bytes_max};  // outlives the segments
+  DirectoryCache directories_;  // outlives the segments
 
   // Ids that no record in the journal defines yet: every record that names one carries its labels, because the record of
   // whoever was first may still fail.

@@ -48,4 +48,13 @@ Result<std::uint32_t> segment_day(std::string_view name, std::string_view value)
   return static_cast<std::uint32_t>(day);
 }
 
+Result<std::vector<std::string>> live_segments(const kv::Kv& kv) {
+  std::vector<std::string> out;
+  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::meta, segment_prefix(), segment_prefix_end(), [&](std::string_view key, std::string_view) {
+    out.emplace_back(key.substr(segment_prefix().size()));
+    return true;
+  }));
+  return out;
+}
+
 }  // namespace plumbline::storage::series

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/error.hpp"
@@ -31,5 +32,7 @@ std::string encode_bounds(model::TimeRange bounds);  // of every sample ever wri
 Result<model::TimeRange> decode_bounds(std::string_view value);
 std::string segment_value(std::uint32_t day);
 Result<std::uint32_t> segment_day(std::string_view name, std::string_view value);
+// The names of the segments that commits have named.
+Result<std::vector<std::string>> live_segments(const kv::Kv& kv);
 
 }  // namespace plumbline::storage::series

@@ -1,5 +1,6 @@
 // Rewriting sealed days: merging the segments of a day into one, and leaving out what was deleted.
 #include <algorithm>
+#include <chrono>
 #include <map>
 
 #include "daemon/base/bytes.hpp"
@@ -35,6 +36,7 @@ bool worth_merging(const Segments& day, bool ended) {
 
 // The inputs are of one day. Their files go when the list that names the new one is durable.
 Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& dropped) {
+  const auto start = std::chrono::steady_clock::now();
   std::uint64_t seal = 0;
   std::uint32_t generation = 0;
   std::vector<const Segment*> views;
@@ -71,6 +73,8 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
                 {{"segment", input->info().name}, {"error", removed.error().message}});
   kv::kill_point("rewrite.removed");
   rewritten_samples_.add(info.samples);
+  rewritten_bytes_.add(info.bytes);
+  rewrite_seconds_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return {};
 }
 

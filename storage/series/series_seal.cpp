@@ -53,11 +53,7 @@ Status SeriesEngine::load_segments() {
 }
 
 Status SeriesEngine::remove_orphans() {
-  std::vector<std::string> live;
-  PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::meta, segment_prefix(), segment_prefix_end(), [&](std::string_view key, std::string_view) {
-    live.emplace_back(key.substr(segment_prefix().size()));
-    return true;
-  }));
+  PLUMBLINE_TRY(const std::vector<std::string> live, live_segments(kv_));
   PLUMBLINE_TRY(const std::vector<std::string> orphans, orphan_segments(files_, live));
   for (const std::string& name : orphans) {
     log_.info("removing a segment that no commit names", {{"segment", name}});

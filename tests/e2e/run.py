@@ -555,6 +555,46 @@ def demonstration_and_rules(c):
         d.process.kill()
 
 
+@case
+def backup_and_restore(c):
+    """Written, backed up while the daemon runs, restored, verified, and read back from a second daemon."""
+    d = c.daemon
+    def cli(*arguments):
+        return subprocess.run([c.binary, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    samples = "".join(f'kept{{n="{n}"}} {n}.5\n' for n in range(200))
+    status, _, body = d.post("/api/v1/import/prometheus", samples, "text/plain")
+    assert status in (200, 204), (status, body)
+    done = cli("backup", "--url", d.http, "first")
+    assert done.returncode == 0, done.stderr
+    path = pathlib.Path(done.stdout.split(":")[0])
+    assert path == d.folder / "data/backups/first" and (path / "BACKUP").is_file(), done.stdout
+    for name, why in (("first", "already"), ("../out", "letters"), ("/tmp/out", "letters")):
+        refused = cli("backup", "--url", d.http, name)
+        assert refused.returncode == 1 and why in refused.stderr, (name, refused)
+    running = cli("verify", d.folder / "data")
+    assert running.returncode == 1 and "in use" in running.stderr, running
+    target = c.folder / "restored" / "data"
+    restored = cli("restore", path, target)
+    assert restored.returncode == 0 and ": ok (" in restored.stdout, restored
+    again = cli("restore", path, target)
+    assert again.returncode == 1 and "not empty" in again.stderr, again
+    verified = cli("verify", target)
+    assert verified.returncode == 0 and ": ok (" in verified.stdout, verified
+    other = Daemon(c.binary, c.folder / "restored").start()
+    try:
+        assert other.value("sum(kept)") == sum(n + 0.5 for n in range(200))
+        assert other.value("count(kept)") == 200
+        assert other.process.stop() == 0
+        segment = sorted((target / "segments").glob("*.sst"))[0]
+        damaged = bytearray(segment.read_bytes())
+        damaged[len(damaged) // 2] ^= 4
+        segment.write_bytes(damaged)
+        found = cli("verify", target)
+        assert found.returncode == 1 and segment.name in found.stdout, found
+    finally:
+        other.process.kill()
+
+
 def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
     wanted = set(sys.argv[2:])

@@ -1,6 +1,7 @@
 // The journal: what was appended comes back in order, whatever a crash, a power cut or a failing disk does; damage is named.
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 #include <sstream>
 #include <thread>
@@ -10,6 +11,7 @@
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/text.hpp"
 #include "storage/journal/journal.hpp"
+#include "storage/journal/verify.hpp"
 #include "storage/kv/fault_file_system.hpp"
 #include "tests/support/support.hpp"
 
@@ -451,4 +453,47 @@ TEST_CASE("the journal file of the document is what the code writes and reads") 
   const auto frame = read_frame(std::string_view(bytes).substr(header_bytes));
   REQUIRE(frame);
   CHECK(frame->record == "abc");
+}
+
+TEST_CASE("verify finds what a start refuses, and nothing else, and changes nothing") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  int refused = 0;
+  for (int round = 0; round < 150; ++round) {
+    Fixture f;
+    REQUIRE(f.open());
+    for (std::uint64_t i = 1; i <= 40; ++i) REQUIRE(f.append(record(i), i % 5 == 0 ? Sync::yes : Sync::no));
+    f.journal.reset();
+    const std::uint64_t after = random() % 2 == 0 ? 0 : random() % 40;
+    const auto files = f.files();
+    const fs::path victim = files[random() % files.size()];
+    std::string bytes = read_file(victim);
+    switch (random() % 4) {
+      case 0: break;  // nothing is wrong
+      case 1: bytes[random() % bytes.size()] ^= static_cast<char>(1 << random() % 8); break;
+      case 2: bytes.resize(random() % bytes.size()); break;
+      default: bytes += std::string(1 + random() % 50, 'x'); break;
+    }
+    write_file(victim, bytes);
+    if (random() % 8 == 0) fs::remove(victim);
+    std::map<fs::path, std::string> before;
+    for (const auto& file : f.files()) before[file] = read_file(file);
+    std::vector<std::pair<std::uint64_t, std::string>> visited;
+    const auto found = verify(f.options.directory, "journal", nullptr, after, [&](std::uint64_t sequence, std::string_view record) -> Status {
+      visited.emplace_back(sequence, record);
+      return {};
+    });
+    REQUIRE(found);
+    CHECK(found->records == visited.size());
+    for (const auto& [file, content] : before) REQUIRE(read_file(file) == content);
+    REQUIRE(f.files().size() == before.size());
+    const Status opened = f.open(after);
+    INFO("round " << round << ", after " << after << ", " << victim.filename().string() << ": "
+                  << (opened ? std::string("opens") : opened.error().message));
+    REQUIRE(opened.has_value() == found->problems.empty());
+    if (opened) REQUIRE(visited == f.replayed);
+    else ++refused;
+  }
+  CHECK(refused > 10);
 }

@@ -77,6 +77,7 @@ inline void live(Torture& t, const std::function<void()>& between) {
   write(6);
   did(t.seal());
   write(5);
+  did(t.backup());
   did(t.upkeep(std::chrono::minutes(11)));
   did(t.upkeep(std::chrono::hours(3)));  // the head is old enough
   write(4);

@@ -194,6 +194,10 @@ bool Torture::seal() {
   const Status status = store_->seal();
   return status.has_value() && !ended();
 }
+bool Torture::backup() {
+  const auto made = store_->backup("b" + std::to_string(++backups_));
+  return made.has_value() && !ended();
+}
 bool Torture::upkeep(Millis later) {
   clock_.advance(later);
   const Status status = store_->maintain();

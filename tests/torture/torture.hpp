@@ -49,6 +49,7 @@ class Torture {
   bool erase();  // some samples of one metric
   bool erase(model::Matchers matchers, model::TimeRange range);
   bool explode();  // more new series than a seal takes into one batch; once
+  bool backup();  // under a new name
   bool close();
   // One of them, by chance; a failed erase is asked for again until it is done.
   bool step();
@@ -96,6 +97,7 @@ class Torture {
   std::uint64_t ended_ = 0;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t batches_ = 0;
+  std::uint64_t backups_ = 0;
 
   std::map<SampleKey, Candidates<std::uint64_t>> samples_;
   std::map<std::string, Line> lines_;

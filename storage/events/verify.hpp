@@ -1,0 +1,23 @@
+// A look at every sealed row and late label that changes nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "storage/kv/kv.hpp"
+#include "storage/model/problem.hpp"
+
+namespace plumbline::storage::events {
+
+struct Findings {
+  std::vector<model::Problem> problems;
+  std::vector<std::string> notes;
+  std::uint64_t blocks = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t labels = 0;
+};
+// Decodes every block, every directory record and every late label, and compares blocks with directories. Fails: what scans do.
+Result<Findings> verify(const kv::Kv& kv);
+
+}  // namespace plumbline::storage::events

@@ -1,0 +1,45 @@
+// What is done to a data directory that no daemon runs on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/base/error.hpp"
+#include "daemon/base/log.hpp"
+#include "storage/model/problem.hpp"
+
+namespace rocksdb {
+class FileSystem;
+}
+
+namespace plumbline::storage {
+
+struct VerifyReport {
+  std::vector<model::Problem> problems;  // empty: the directory is sound
+  std::vector<std::string> notes;        // what the next start puts right by itself
+  std::uint64_t tables = 0;              // RocksDB's
+  std::uint64_t series = 0;
+  std::uint64_t segments = 0;
+  std::uint64_t samples = 0;  // in segments
+  std::uint64_t blocks = 0;   // of events
+  std::uint64_t rows = 0;     // in them
+  std::uint64_t journal_files = 0;
+  std::uint64_t records = 0;  // that a start would replay
+};
+
+// Reads everything in a data directory, or in a backup, and changes nothing: checksums, that all of it decodes, that the lists
+// and the files agree. Blocks: minutes for a large directory. `file_system` null: the plain one.
+// Fails: conflict (a daemon has it open), not_found (no data directory), unsupported (a newer format), io.
+Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log);
+
+// Copies a backup into a directory that is empty or not there, and verifies the copy. Until that is done, and when it finds
+// problems, a file RESTORING stands in the directory, on which no daemon starts.
+// Fails: not_found (no whole backup), conflict (the directory is not empty), corrupt (files of the backup are missing or
+// changed; nothing was copied), unavailable, io.
+Result<VerifyReport> restore(const std::string& backup, const std::string& directory,
+                             std::shared_ptr<rocksdb::FileSystem> file_system, Log& log);
+
+}  // namespace plumbline::storage

@@ -1,0 +1,267 @@
+#include "storage/offline.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "storage/events/verify.hpp"
+#include "storage/journal/verify.hpp"
+#include "storage/kv/close_mark.hpp"
+#include "storage/kv/files.hpp"
+#include "storage/kv/kv.hpp"
+#include "storage/kv/table_file.hpp"
+#include "storage/model/wire_labels.hpp"
+#include "storage/series/label_index.hpp"
+#include "storage/series/segment.hpp"
+#include "storage/series/series_keys.hpp"
+#include "storage/storage.hpp"
+#include "storage/store_backup.hpp"
+#include "storage/store_keys.hpp"
+#include "storage/store_record.hpp"
+#include "storage/store_values.hpp"
+
+namespace plumbline::storage {
+
+namespace {
+
+using model::Problem;
+using FileSystem = std::shared_ptr<rocksdb::FileSystem>;
+
+constexpr std::string_view from_backup = "restore it from a backup";
+
+class Verifier {
+ public:
+  Verifier(std::string directory, FileSystem file_system, Log& log)
+      : directory_(std::move(directory)), file_system_(std::move(file_system)), tree_(file_system_), log_(log) {}
+
+  Result<VerifyReport> run() {
+    PLUMBLINE_TRY(const bool backup, tree_.exists(path(backup_list)));
+    if (backup) {
+      PLUMBLINE_TRY(auto list, read_backup_list(directory_, file_system_));
+      std::ranges::move(list.problems, std::back_inserter(out_.problems));
+    }
+    PLUMBLINE_CHECK_OK(database());
+    PLUMBLINE_CHECK_OK(segments());
+    if (kv_) {
+      PLUMBLINE_TRY(auto events, events::verify(*kv_));
+      out_.blocks = events.blocks;
+      out_.rows = events.rows;
+      std::ranges::move(events.problems, std::back_inserter(out_.problems));
+      std::ranges::move(events.notes, std::back_inserter(out_.notes));
+    }
+    PLUMBLINE_CHECK_OK(journal());
+    return std::move(out_);
+  }
+
+ private:
+  std::string path(std::string_view below) const { return directory_ + "/" + std::string(below); }
+  void tell(std::string file, std::string place, std::string what, std::string_view help = from_backup) {
+    out_.problems.push_back({std::move(file), std::move(place), std::move(what), std::string(help)});
+  }
+
+  Status database() {
+    PLUMBLINE_TRY(const auto differences, kv::compare_close_mark(directory_, file_system_, log_));
+    for (const auto& [name, what] : differences) tell(name, "", what);
+    PLUMBLINE_TRY(const auto names, tree_.list(directory_));
+    out_.tables = static_cast<std::uint64_t>(std::ranges::count_if(names, [](const std::string& n) { return n.ends_with(".sst"); }));
+    PLUMBLINE_TRY(const auto tables, kv::damaged_tables(directory_, file_system_));
+    for (const auto& [name, what] : tables) tell(name, "", what);
+    auto opened = kv::Kv::open({.path = directory_, .file_system = file_system_, .read_only = true}, log_, registry_);
+    if (!opened) {
+      if (opened.error().code == Code::unsupported || opened.error().code == Code::unavailable) return fail(opened.error());
+      tell("the database", "", opened.error().message, "without it only the files of segments and journal are looked at");
+      return {};
+    }
+    kv_ = std::move(*opened);
+    PLUMBLINE_CHECK_OK(format());
+    PLUMBLINE_CHECK_OK(positions());
+    return index();
+  }
+
+  Status format() {
+    PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, format_key()));
+    int version = 0;
+    if (!stored || std::from_chars(stored->data(), stored->data() + stored->size(), version).ec != std::errc()) {
+      tell("family meta", "format", stored ? "it does not read as a number" : "the format version is missing");
+      return {};
+    }
+    if (version != format_version)
+      return fail(Code::unsupported, directory_ + " has format " + *stored + ", and this Plumbline verifies format " + std::to_string(format_version) +
+                                         (version < format_version ? ": start it once, which upgrades the directory" : ": take the newer Plumbline"));
+    return {};
+  }
+
+  Status positions() {
+    PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, positions_key()));
+    if (stored) {
+      const auto decoded = decode_positions(*stored);
+      if (decoded) trimmed_ = decoded->trimmed;
+      else tell("family meta", "positions", decoded.error().message);
+    }
+    const std::string prefix = metadata_prefix();
+    return kv_->scan(kv::Family::meta, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
+      const std::string_view metric = key.substr(prefix.size());
+      if (const auto decoded = decode_metadata(metric, value); !decoded)
+        tell("family meta", "metadata of " + std::string(metric), decoded.error().message, "its next scrape or write brings it again");
+      return true;
+    });
+  }
+
+  Status index() {
+    PLUMBLINE_CHECK_OK(kv_->scan(kv::Family::series, "", "", [&](std::string_view key, std::string_view value) {
+      ByteReader in(key);
+      in.raw(kv::key_prefix_bytes);
+      const series::SeriesId id = in.be32();
+      const std::string place = "series " + std::to_string(id);
+      auto labels = Labels::decode(value);
+      if (!in.ok() || !labels) {
+        tell("family series", place, labels ? "the key ends early" : labels.error().message);
+        return true;
+      }
+      if (key != series::series_key(static_cast<std::uint16_t>(labels->fingerprint() % kv::vshards), id))
+        tell("family series", place, "its key is not that of its labels " + labels->str());
+      if (const Status added = index_.restore(id, std::move(*labels)); !added) tell("family series", place, added.error().message);
+      return true;
+    }));
+    out_.series = index_.size();
+    PLUMBLINE_TRY(const auto next, kv_->get(kv::Family::meta, series::next_id_key()));
+    if (!next) return {};
+    if (const auto id = series::decode_next_id(*next); !id) tell("family meta", "series_next_id", id.error().message);
+    return {};
+  }
+
+  Status segments() {
+    PLUMBLINE_TRY(const auto files, kv::TableFiles::open({.directory = path("segments"), .file_system = file_system_, .read_only = true}));
+    std::vector<std::string> live;
+    if (kv_) {
+      PLUMBLINE_TRY(live, series::live_segments(*kv_));
+      PLUMBLINE_TRY(const auto names, tree_.list(path("segments")));
+      for (const std::string& name : names)
+        if (std::ranges::find(live, name) == live.end())
+          out_.notes.push_back("segments/" + name + ": no commit names it: the next start removes it");
+    } else {
+      PLUMBLINE_TRY(const auto names, tree_.list(path("segments")));
+      std::ranges::copy_if(names, std::back_inserter(live), [](const std::string& n) { return n.ends_with(".sst"); });
+    }
+    for (const std::string& name : live) PLUMBLINE_CHECK_OK(segment(*files, name));
+    return {};
+  }
+
+  Status segment(const kv::TableFiles& files, const std::string& name) {
+    const std::string file = "segments/" + name;
+    const std::string_view help = "its day answers with an error; restore the file from a backup";
+    PLUMBLINE_TRY(const bool there, tree_.exists(path(file)));
+    if (!there) {
+      tell(file, "", "the list of segments names it, and it is missing", help);
+      return {};
+    }
+    ++out_.segments;
+    const auto opened = series::Segment::open(files, name);
+    if (!opened) {
+      if (opened.error().code == Code::unsupported) return fail(opened.error());
+      tell(file, "", opened.error().message, help);
+      return {};
+    }
+    const series::Segment& segment = **opened;
+    out_.samples += segment.info().samples;
+    for (std::string& line : segment.verify()) tell(file, "", std::move(line), help);
+    if (!kv_) return {};
+    PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, series::segment_key(name)));
+    const auto day = series::segment_day(name, stored.value_or(""));
+    if (!day) tell("family meta", "segment/" + name, day.error().message);
+    else if (*day != segment.day()) tell(file, "", "it is of day " + std::to_string(segment.day()) + ", and listed for day " + std::to_string(*day), help);
+    std::uint64_t unknown = 0;
+    std::uint32_t example = 0;
+    for (const std::uint32_t id : segment.ids()) {
+      if (index_.contains(id)) continue;
+      ++unknown;
+      example = id;
+    }
+    if (unknown > 0)
+      tell(file, "series " + std::to_string(example),
+           "the series index lacks it" + (unknown > 1 ? " and " + std::to_string(unknown - 1) + " more" : std::string()), help);
+    return {};
+  }
+
+  Status journal() {
+    PLUMBLINE_TRY(const auto names, tree_.list(path("journal")));
+    std::uint64_t after = trimmed_;
+    if (!kv_) {
+      // The trim position is not known: then the oldest file is where it begins.
+      for (const std::string& name : names)
+        if (name.size() > 16 && std::from_chars(name.data(), name.data() + 16, after, 16).ec == std::errc() && after > 0) {
+          --after;
+          break;
+        }
+    }
+    if (names.empty()) return {};
+    PLUMBLINE_TRY(auto found, journal::verify(path("journal"), "journal", file_system_, after, [&](std::uint64_t, std::string_view bytes) {
+      return record(bytes);
+    }));
+    out_.journal_files = found.files;
+    out_.records = found.records;
+    std::ranges::move(found.problems, std::back_inserter(out_.problems));
+    std::ranges::move(found.notes, std::back_inserter(out_.notes));
+    return {};
+  }
+
+  Status record(std::string_view bytes) {
+    PLUMBLINE_TRY(const Record record, decode_record(bytes));
+    if (!kv_) return {};
+    for (const series::Definition& d : record.definitions) {
+      auto labels = model::parse_wire_labels(d.labels);
+      if (!labels) return fail(Code::corrupt, "the labels of series " + std::to_string(d.id) + ": " + labels.error().message);
+      if (!index_.contains(d.id)) PLUMBLINE_CHECK_OK(index_.restore(d.id, std::move(*labels)));
+      else if (index_.labels(d.id) != *labels) return fail(Code::corrupt, "series " + std::to_string(d.id) + " has other labels in the index");
+    }
+    for (const auto* runs : {&record.runs, &record.histogram_runs})
+      for (const series::SeriesRun& run : *runs)
+        if (!index_.contains(run.id)) return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
+    return {};
+  }
+
+  const std::string directory_;
+  const FileSystem file_system_;
+  const kv::FileTree tree_;
+  Log& log_;
+  Registry registry_;
+  std::unique_ptr<kv::Kv> kv_;  // null: it does not open
+  series::LabelIndex index_;
+  std::uint64_t trimmed_ = 0;
+  VerifyReport out_;
+};
+
+}  // namespace
+
+Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log) {
+  const kv::FileTree tree(file_system);
+  // CURRENT or a manifest may be what is missing: any of the three makes a directory ours.
+  bool ours = false;
+  for (const char* name : {"/CURRENT", "/segments", "/journal"}) {
+    PLUMBLINE_TRY(const bool there, tree.exists(directory + name));
+    ours |= there;
+  }
+  if (!ours) return fail(Code::not_found, directory + " is no data directory: it has no CURRENT, no segments and no journal");
+  PLUMBLINE_TRY(const auto lock, kv::DirectoryLock::take(directory, file_system));
+  return Verifier(directory, std::move(file_system), log).run();
+}
+
+Result<VerifyReport> restore(const std::string& backup, const std::string& directory,
+                             std::shared_ptr<rocksdb::FileSystem> file_system, Log& log) {
+  const kv::FileTree tree(file_system);
+  PLUMBLINE_TRY(const BackupFiles files, read_backup_list(backup, file_system));
+  if (!files.problems.empty())
+    return fail(Code::corrupt, backup + "/" + files.problems.front().str() + "; nothing was copied (files with problems: " +
+                                   std::to_string(files.problems.size()) + ")");
+  PLUMBLINE_TRY(const auto present, tree.list(directory));
+  if (!present.empty())
+    return fail(Code::conflict, directory + " is not empty: restore into a directory that is empty or not there; nothing was copied");
+  PLUMBLINE_CHECK_OK(tree.make(directory));
+  PLUMBLINE_TRY(const auto plain, kv::Files::open(directory, file_system));
+  PLUMBLINE_CHECK_OK(plain->replace(std::string(restoring_mark), "plumbline restore of " + backup + "\n"));
+  PLUMBLINE_CHECK_OK(copy_files(tree, backup, directory, files.names));
+  PLUMBLINE_TRY(VerifyReport report, verify(directory, file_system, log));
+  if (report.problems.empty()) PLUMBLINE_CHECK_OK(tree.remove_file(directory + "/" + std::string(restoring_mark)));
+  return report;
+}
+
+}  // namespace plumbline::storage
