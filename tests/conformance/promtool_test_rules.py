@@ -65,8 +65,11 @@ EXPRESSIONS = ["up", "up == 0", "sum by (job) (up)", "irate(c[217s])", "sum with
 def random_values(rng):
     items = []
     while len(items) < 12:
-        items.append(rng.choice([f"{rng.randint(0, 3)}x{rng.randint(0, 9)}", f"{rng.randint(0, 90)}+{rng.randint(0, 9)}x{rng.randint(1, 9)}",
-                                 f"{rng.choice(['0.5', '1e2', '-7'])}-{rng.choice(['1.5', '.25'])}x{rng.randint(1, 9)}", "_x2", "stale", "1", "0"]))
+        item = rng.choice([f"{rng.randint(0, 3)}x{rng.randint(0, 9)}", f"{rng.randint(0, 90)}+{rng.randint(0, 9)}x{rng.randint(1, 9)}",
+                           f"{rng.choice(['0.5', '1e2', '-7'])}-{rng.choice(['1.5', '.25'])}x{rng.randint(1, 9)}", "_x2", "stale", "1", "0"])
+        # Two gaps in a row would be as long as the five minutes of the lookback.
+        if item != "_x2" or items[-1:] != ["_x2"]:
+            items.append(item)
     return " ".join(items + ["1x60"])
 
 
