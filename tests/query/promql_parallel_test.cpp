@@ -108,7 +108,7 @@ TEST_CASE("several threads answer as one does, on sealed and unsealed series") {
   for (const char* text :
        {"sum by (g) (rate(requests_total[5m]))", "level", "level offset 10m", "avg_over_time(level[10m])", "quantile_over_time(0.9, level[7m])",
         "topk(3, level)", "max_over_time(rate(requests_total[2m])[10m:1m])", "rate(requests_total[5m]) / rate(requests_total[10m])",
-        "count({__name__=~\".+\"})", "increase({i=~\"1.*\"}[5m])", "last_over_time(level[1m]) @ end()"}) {
+        "count({__name__=~\".+\"})", "increase({i=~\"1.*\"}[5m])", "last_over_time(level[1m] @ end())"}) {
     INFO(text);
     const auto a = alone.range(text, end - 3'500'000, end, 60'000), b = together.range(text, end - 3'500'000, end, 60'000);
     REQUIRE(a);
