@@ -158,8 +158,7 @@ Status KvStore::make_backup(const kv::FileTree& tree, const std::string& name, B
   report.path = home + "/" + name;
   PLUMBLINE_TRY(const bool there, tree.exists(report.path));
   if (there) return fail(Code::conflict, "there is a backup " + report.path + " already: give another name, or remove it");
-  for (const std::string& directory : std::set<std::string>{beside, home})
-    PLUMBLINE_CHECK_OK(remove_unfinished_backups(tree, directory, log_));
+  PLUMBLINE_CHECK_OK(remove_unfinished_backups(tree, beside, log_));
   const std::string building = beside + "/" + name + std::string(unfinished);
   Status made = fill_backup(tree, building, report);
   kv::kill_point("backup.filled");
@@ -178,7 +177,8 @@ Status KvStore::make_backup(const kv::FileTree& tree, const std::string& name, B
     if (!made && home != beside) {
       // Another file system: a copy takes its time, and nothing waits for it.
       const std::string far = report.path + std::string(unfinished);
-      made = tree.make(far);
+      made = tree.remove(far);  // of a backup of this name that did not end
+      if (made) made = tree.make(far);
       if (made) made = copy_files(tree, building, far, files);
       if (made) made = tree.rename(far, report.path);
       if (made) made = tree.remove(building);
@@ -196,7 +196,9 @@ Result<BackupReport> KvStore::backup(const std::string& name) {
   if (!good_backup_name(name))
     return fail(Code::invalid_input, "a backup's name has 1 to 100 letters, digits, '.', '_' and '-', begins with a letter or digit and does not end in '" +
                                          std::string(unfinished) + "'");
-  Lock one_at_a_time(backup_mutex_);
+  // Refused, not queued: each would hold a worker of the server until the one before has ended.
+  if (backing_up_.exchange(true)) return fail(Code::conflict, "another backup is being made: ask again when it has ended");
+  const std::unique_ptr<std::atomic<bool>, void (*)(std::atomic<bool>*)> ended(&backing_up_, [](std::atomic<bool>* flag) { *flag = false; });
   const Steady start = clock_.steady();
   BackupReport report;
   PLUMBLINE_CHECK_OK(make_backup(kv::FileTree(options_.file_system), name, report));

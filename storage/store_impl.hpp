@@ -90,7 +90,7 @@ class KvStore final : public Store {
   Status commit_frozen() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status retain() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status fill_backup(const kv::FileTree& tree, const std::string& to, BackupReport& report);
-  Status make_backup(const kv::FileTree& tree, const std::string& name, BackupReport& report) PLUMBLINE_REQUIRES(backup_mutex_);
+  Status make_backup(const kv::FileTree& tree, const std::string& name, BackupReport& report);
   void refresh_meters();
   std::uint64_t disk_bytes() const;
 
@@ -117,7 +117,7 @@ class KvStore final : public Store {
   SharedMutex heads_mutex_;
   std::atomic<std::int64_t> first_write_ns_{0};  // steady clock; 0: the active heads are empty
 
-  Mutex backup_mutex_;  // taken before upkeep_mutex_
+  std::atomic<bool> backing_up_{false};
   Mutex upkeep_mutex_;  // seal, retention, close
   ClockGuard clock_guard_ PLUMBLINE_GUARDED_BY(upkeep_mutex_);
   bool upgrading_ PLUMBLINE_GUARDED_BY(upkeep_mutex_) = false;  // the next commit ends the upgrade of the directory

@@ -42,13 +42,10 @@ class Verifier {
     PLUMBLINE_CHECK_OK(database());
     PLUMBLINE_CHECK_OK(segments());
     if (kv_) {
-      PLUMBLINE_TRY(auto events, events::verify(*kv_));
-      out_.blocks = events.blocks;
-      out_.rows = events.rows;
-      std::ranges::move(events.problems, std::back_inserter(out_.problems));
-      std::ranges::move(events.notes, std::back_inserter(out_.notes));
+      PLUMBLINE_CHECK_OK(found(events()));
     }
     PLUMBLINE_CHECK_OK(journal());
+    out_.series = index_.size();  // with those that only the journal defines
     return std::move(out_);
   }
 
@@ -56,6 +53,22 @@ class Verifier {
   std::string path(std::string_view below) const { return directory_ + "/" + std::string(below); }
   void tell(std::string file, std::string place, std::string what, std::string_view help = from_backup) {
     out_.problems.push_back({std::move(file), std::move(place), std::move(what), std::string(help)});
+  }
+
+  // A read that met a damaged block: what stands behind it is unknown, and the rest is looked at all the same.
+  Status found(Status status) {
+    if (status || status.error().code != Code::corrupt) return status;
+    tell("the database", "", status.error().message);
+    return {};
+  }
+
+  Status events() {
+    PLUMBLINE_TRY(auto seen, storage::events::verify(*kv_));
+    out_.blocks = seen.blocks;
+    out_.rows = seen.rows;
+    std::ranges::move(seen.problems, std::back_inserter(out_.problems));
+    std::ranges::move(seen.notes, std::back_inserter(out_.notes));
+    return {};
   }
 
   Status database() {
@@ -72,9 +85,9 @@ class Verifier {
       return {};
     }
     kv_ = std::move(*opened);
-    PLUMBLINE_CHECK_OK(format());
-    PLUMBLINE_CHECK_OK(positions());
-    return index();
+    PLUMBLINE_CHECK_OK(found(format()));
+    PLUMBLINE_CHECK_OK(found(positions()));
+    return found(index());
   }
 
   Status format() {
@@ -122,7 +135,6 @@ class Verifier {
       if (const Status added = index_.restore(id, std::move(*labels)); !added) tell("family series", place, added.error().message);
       return true;
     }));
-    out_.series = index_.size();
     PLUMBLINE_TRY(const auto next, kv_->get(kv::Family::meta, series::next_id_key()));
     if (!next) return {};
     if (const auto id = series::decode_next_id(*next); !id) tell("family meta", "series_next_id", id.error().message);

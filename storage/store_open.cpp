@@ -59,10 +59,9 @@ Status KvStore::open() {
   PLUMBLINE_CHECK_OK(replay());
   kv::kill_point("open.replayed");
   PLUMBLINE_CHECK_OK(series_->remove_orphans());
-  for (const std::string& backups : {options_.path + "/backups", options_.backup_directory})
-    if (!backups.empty())
-      if (const Status removed = remove_unfinished_backups(tree, backups, log_); !removed)
-        log_.warn("an unfinished backup stays", {{"directory", backups}, {"error", removed.error().message}});
+  // Only in our own directory: others may keep theirs in the configured one.
+  if (const Status removed = remove_unfinished_backups(tree, options_.path + "/backups", log_); !removed)
+    log_.warn("an unfinished backup stays", {{"directory", options_.path + "/backups"}, {"error", removed.error().message}});
   if (options_.journal_sync.policy == SyncPolicy::interval)
     syncer_ = std::make_unique<Syncer>(*journal_, options_.journal_sync.interval, log_, registry_);
   closed_ = false;

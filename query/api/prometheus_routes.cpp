@@ -248,6 +248,8 @@ http::Routes prometheus_admin_routes(EraseSeries erase) {
 // A request names a directory inside of the configured one, never a path: the store refuses what is more than one component.
 http::Routes backup_routes(MakeBackup make) {
   const auto handle = [make = std::move(make)](const Request& r) -> Response {
+    // Any page in the operator's browser may post a form to loopback; browsers say so.
+    if (!r.header("origin").empty()) return prometheus_error({Code::invalid_input, "backups are not made for web pages: use `plumbline backup`"});
     const auto made = make(std::string(r.param("name").value_or("")));
     if (!made) return prometheus_error(made.error());
     std::string data;

@@ -268,11 +268,11 @@ Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid&
     if (!scalars.empty()) w.p1 = scalars[0][i];
     if (scalars.size() > 1) w.p2 = scalars[1][i];
     double v = 0;
+    if ((looked_at += w.samples.size()) > 1'000'000) {
+      looked_at = 0;
+      PLUMBLINE_CHECK_OK(tick());
+    }
     if (!overlapping || !sliding.at(low, high, w.p1, v)) {
-      if ((looked_at += w.samples.size()) > 1'000'000) {
-        looked_at = 0;
-        PLUMBLINE_CHECK_OK(tick());
-      }
       if (counter) {
         // A reset counts when both samples around it are inside.
         while (reset_high < resets.size() && resets[reset_high] < high) ++reset_high;

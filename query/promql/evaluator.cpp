@@ -53,7 +53,10 @@ Status Evaluator::charge(std::size_t points) {
   return {};
 }
 
-void Evaluator::release(std::size_t points) { held_ -= std::min<std::uint64_t>(held_, points); }
+void Evaluator::release(std::size_t points) {
+  for (std::uint64_t held = held_; !held_.compare_exchange_weak(held, held - std::min<std::uint64_t>(held, points));) {
+  }
+}
 
 void Evaluator::release(const Columns& columns) {
   for (const Column& c : columns) release(c.values.size());

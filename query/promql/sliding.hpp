@@ -11,8 +11,8 @@
 
 namespace plumbline::query::promql {
 
-// Answers evaluate_window() for windows samples[low, high) whose ends both only grow. min, max, their timestamps and quantiles
-// are the same to the bit; sums are compensated in another order and differ from the direct sum by its own rounding at most.
+// Answers evaluate_window() for windows samples[low, high) whose ends both only grow. min, max and their timestamps
+// are the same to the bit, quantiles but for the sign of a zero; sums are compensated in another order and differ from the direct sum by its own rounding at most.
 // Threads: one. Borrows: the samples.
 class Sliding {
  public:

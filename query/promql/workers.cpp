@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 
 #include "query/query.hpp"
 
@@ -16,6 +17,7 @@ struct Workers::Job {
   Mutex mutex;
   Condition done;
   std::size_t ended PLUMBLINE_GUARDED_BY(mutex) = 0;
+  std::exception_ptr thrown PLUMBLINE_GUARDED_BY(mutex);  // the first
 };
 
 Workers::Workers(std::size_t helpers) {
@@ -35,8 +37,14 @@ Workers::~Workers() {
 void Workers::work(Job& job) {
   std::size_t mine = 0;
   for (std::size_t i = job.next++; i < job.count; i = job.next++) {
-    (*job.task)(i);
     ++mine;
+    // Out of memory is the caller's to answer: not the end of a helper, nor of the caller while helpers use what it holds.
+    try {
+      (*job.task)(i);
+    } catch (...) {
+      Lock lock(job.mutex);
+      if (!job.thrown) job.thrown = std::current_exception();
+    }
   }
   if (mine == 0) return;
   Lock lock(job.mutex);
@@ -56,10 +64,7 @@ void Workers::run(std::size_t count, const std::function<void(std::size_t)>& tas
     Lock lock(mutex_);
     jobs_.push_back(job);
   }
-  if (count > helpers_.size())
-    wake_.notify_all();
-  else
-    wake_.notify_one();
+  for (std::size_t i = 0; i < std::min(count - 1, helpers_.size()); ++i) wake_.notify_one();
   work(*job);
   {
     Lock lock(mutex_);
@@ -67,6 +72,7 @@ void Workers::run(std::size_t count, const std::function<void(std::size_t)>& tas
   }
   Lock lock(job->mutex);
   while (job->ended < job->count) job->done.wait(job->mutex);
+  if (job->thrown) std::rethrow_exception(job->thrown);
 }
 
 void Workers::help() {

@@ -21,7 +21,8 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  // Calls task(0), ..., task(count - 1), each once, in no order. Returns when all have ended. Blocks: as the tasks do.
+  // Calls task(0), ..., task(count - 1), each once, in no order. Returns when all have ended, and then throws what the
+  // first of them has thrown. Blocks: as the tasks do.
   void run(std::size_t count, const std::function<void(std::size_t)>& task);
 
  private:

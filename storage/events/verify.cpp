@@ -38,7 +38,7 @@ Result<Findings> verify(const kv::Kv& kv) {
   };
   std::uint64_t unlisted = 0;
   Status failed;
-  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::events, {}, {}, [&](std::string_view key, std::string_view value) {
+  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::events, "", "", [&](std::string_view key, std::string_view value) {
     if (const auto block = BlockKey::decode(key)) {
       ++out.blocks;
       if (const Status good = check_block(*block, value, out.rows); !good) tell(key, good.error().message);
@@ -74,11 +74,11 @@ Result<Findings> verify(const kv::Kv& kv) {
   PLUMBLINE_CHECK_OK(failed);
   if (unlisted > 0)
     out.notes.push_back(std::to_string(unlisted) + " event blocks are in no directory: retention was interrupted and drops them");
-  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::event_ids, {}, {}, [&](std::string_view key, std::string_view) {
+  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::event_ids, "", "", [&](std::string_view key, std::string_view) {
     if (!block_of_id_key(key)) out.problems.push_back({"family event_ids", "key " + hex(key), "the key does not decode", ""});
     return true;
   }));
-  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::labels, {}, {}, [&](std::string_view key, std::string_view value) {
+  PLUMBLINE_CHECK_OK(kv.scan(kv::Family::labels, "", "", [&](std::string_view key, std::string_view value) {
     ++out.labels;
     if (const auto label = decode_label(value); !label)
       out.problems.push_back({"family labels", "key " + hex(key), label.error().message, "send the late label again"});

@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <new>
 #include <random>
 #include <thread>
 
@@ -30,6 +31,14 @@ TEST_CASE("workers run every task once, whoever else runs some") {
   for (const auto& caller : ran)
     for (const std::atomic<int>& n : caller) CHECK(n == 1);
   workers.run(0, [](std::size_t) { FAIL("there is no task"); });
+  std::atomic<int> after = 0;
+  CHECK_THROWS_AS(workers.run(100,
+                              [&](std::size_t i) {
+                                ++after;
+                                if (i % 10 == 3) throw std::bad_alloc();
+                              }),
+                  std::bad_alloc);
+  CHECK(after == 100);
 }
 
 TEST_CASE("a sliding window answers as each window by itself") {
