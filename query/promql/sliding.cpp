@@ -72,10 +72,13 @@ bool Sliding::sum(std::size_t low, std::size_t high, double& out) {
     for (std::size_t i = fresh; i < high; ++i) front_.add(samples_[i].v);
   }
   KahanSum all = tails_[low - tails_from_];
+  // Added up in order it might pass the largest number on its way.
+  static constexpr double large = 1e292;
+  if (!(std::fabs(all.sum) < large && std::fabs(front_.sum) < large)) return false;
   all.add(front_.sum);
   all.lost += front_.lost;
   const double total = all.total();
-  if (!std::isfinite(total)) return false;  // infinities and NaN that come and go, or an overflow: their order matters
+  if (!std::isfinite(total)) return false;  // infinities and NaN that come and go: their order matters
   out = fn_ == Fn::sum_over_time ? total : all.sum / static_cast<double>(high - low) + all.lost / static_cast<double>(high - low);
   return true;
 }
