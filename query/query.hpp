@@ -110,7 +110,7 @@ struct PlanNode {
   std::string_view expression;  // its place in the text
   std::size_t steps = 1;        // at which it is evaluated
   bool constant = false;        // evaluated once, because no step can make a difference
-  bool fused = false;           // its series go one by one into the aggregation above and are never held together
+  bool fused = false;           // reading and evaluating are one: its samples become values as they are read, and are not kept
   std::optional<PlanRead> read; // of selectors
   std::vector<PlanNode> children;
 };

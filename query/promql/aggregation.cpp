@@ -105,22 +105,16 @@ struct Groups {
 
 }  // namespace
 
-bool Evaluator::folds(Tok op) {
-  switch (op) {
+Result<Columns> Evaluator::aggregate(const Aggregate& a, const Grid& grid) {
+  switch (a.op) {
     case Tok::topk:
     case Tok::bottomk:
     case Tok::limitk:
-    case Tok::limit_ratio:
-    case Tok::quantile:
-    case Tok::count_values: return false;
-    default: return true;
+    case Tok::limit_ratio: return pick(a, grid);
+    case Tok::quantile: return quantile(a, grid);
+    case Tok::count_values: return count_values(a, grid);
+    default: return fold(a, grid);
   }
-}
-
-Result<Columns> Evaluator::aggregate(const Aggregate& a, const Grid& grid) {
-  if (folds(a.op)) return fold(a, grid);
-  if (a.op == Tok::quantile) return quantile(a, grid);
-  return a.op == Tok::count_values ? count_values(a, grid) : pick(a, grid);
 }
 
 Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {

@@ -162,7 +162,6 @@ class Evaluator {
 
   // aggregation.cpp
   Result<Columns> aggregate(const Aggregate& a, const Grid& grid);
-  static bool folds(Tok op);  // takes its series one by one
   Result<Columns> fold(const Aggregate& a, const Grid& grid);
   Result<Columns> pick(const Aggregate& a, const Grid& grid);
   void ignore_histograms(const Aggregate& a, Columns& columns);

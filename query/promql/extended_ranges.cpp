@@ -338,6 +338,7 @@ Status Evaluator::smoothed_selector(const Selector& s, const Grid& grid, const S
       }
     }
     if (!column.any()) continue;
+    count(column);
     PLUMBLINE_CHECK_OK(charge(grid.count));
     PLUMBLINE_CHECK_OK(sink(std::move(column)));
   }

@@ -12,9 +12,8 @@ class Evaluator::Planner {
  public:
   explicit Planner(Evaluator& evaluator) : evaluator_(evaluator) {}
 
-  // `folded`: what is above takes its series one by one.
-  Result<PlanNode> node(const Expr& e, Grid grid, bool folded) {
-    if (e.kind == Kind::paren) return node(*static_cast<const Paren&>(e).inner, grid, folded);
+  Result<PlanNode> node(const Expr& e, Grid grid) {
+    if (e.kind == Kind::paren) return node(*static_cast<const Paren&>(e).inner, grid);
     PlanNode out;
     out.expression = evaluator_.context_.text.substr(e.pos.begin, e.pos.end - e.pos.begin);
     out.constant = grid.count > 1 && evaluator_.constant(e);
@@ -26,7 +25,7 @@ class Evaluator::Planner {
       case Kind::paren: return out;  // above
       case Kind::selector: {
         out.kind = "selector";
-        out.fused = folded;
+        out.fused = turned_while_read(e);
         PLUMBLINE_TRY(out.read, read(evaluator_.timings_.at(&e), false));
         return out;
       }
@@ -39,24 +38,24 @@ class Evaluator::Planner {
         out.kind = "subquery";
         const Grid inner = evaluator_.subquery_grid(evaluator_.timings_.at(&e), grid);
         out.steps = inner.count;
-        return with(std::move(out), *static_cast<const Subquery&>(e).inner, inner, false);
+        return with(std::move(out), *static_cast<const Subquery&>(e).inner, inner);
       }
-      case Kind::unary: out.kind = "unary"; return with(std::move(out), *static_cast<const Unary&>(e).inner, grid, false);
+      case Kind::unary: out.kind = "unary"; return with(std::move(out), *static_cast<const Unary&>(e).inner, grid);
       case Kind::binary: {
         const auto& b = static_cast<const Binary&>(e);
         out.kind = "binary";
-        PLUMBLINE_TRY(out, with(std::move(out), *b.left, grid, false));
-        return with(std::move(out), *b.right, grid, false);
+        PLUMBLINE_TRY(out, with(std::move(out), *b.left, grid));
+        return with(std::move(out), *b.right, grid);
       }
       case Kind::aggregate: {
         const auto& a = static_cast<const Aggregate&>(e);
         out.kind = "aggregation";
         if (a.parameter) {
-          PLUMBLINE_TRY(out, with(std::move(out), *a.parameter, grid, false));
+          PLUMBLINE_TRY(out, with(std::move(out), *a.parameter, grid));
         }
-        return with(std::move(out), *a.inner, grid, folds(a.op));
+        return with(std::move(out), *a.inner, grid);
       }
-      case Kind::call: return call(std::move(out), static_cast<const Call&>(e), grid, folded);
+      case Kind::call: return call(std::move(out), static_cast<const Call&>(e), grid);
     }
     return out;
   }
@@ -67,17 +66,28 @@ class Evaluator::Planner {
     std::optional<std::uint64_t> samples;
   };
 
-  Result<PlanNode> with(PlanNode parent, const Expr& child, const Grid& grid, bool folded) {
-    PLUMBLINE_TRY(PlanNode below, node(child, grid, folded));
+  Result<PlanNode> with(PlanNode parent, const Expr& child, const Grid& grid) {
+    PLUMBLINE_TRY(PlanNode below, node(child, grid));
     parent.children.push_back(std::move(below));
     return parent;
   }
 
-  Result<PlanNode> call(PlanNode out, const Call& c, const Grid& grid, bool folded) {
+  // Whether a selector's samples become values as they are read: nobody else needs them, and they are looked at one series at a
+  // time, without what stands beside their windows.
+  bool turned_while_read(const Expr& e) const {
+    const Selector& s = e.kind == Kind::matrix ? *static_cast<const MatrixSelector&>(e).selector : static_cast<const Selector&>(e);
+    const std::size_t source = evaluator_.timings_.at(&e).source;
+    return s.extended == Extended::none && evaluator_.read_once(source) && !loaded_.contains(source);
+  }
+
+  Result<PlanNode> call(PlanNode out, const Call& c, const Grid& grid) {
     out.kind = "call";
-    if (!is_range_function(c.function->id)) {
+    const Fn fn = c.function->id;
+    if (!is_range_function(fn)) {
       for (const ExprPtr& argument : c.arguments) {
-        PLUMBLINE_TRY(out, with(std::move(out), *argument, grid, c.function->id == Fn::scalar));
+        // The second of info() says what to look for: what is read for it depends on what the first one finds.
+        if (fn == Fn::info && argument != c.arguments.front()) continue;
+        PLUMBLINE_TRY(out, with(std::move(out), *argument, grid));
       }
       return out;
     }
@@ -85,20 +95,23 @@ class Evaluator::Planner {
     const Timing* timing = m == nullptr ? nullptr : &evaluator_.timings_.at(m);
     const bool summaries = timing != nullptr && !loaded_.contains(timing->source) &&
                            summaries_pay(timing->range, grid.count, grid.last() - grid.start);
-    out.fused = folded;
     for (const ExprPtr& argument : c.arguments) {
       if (summaries && &unwrap(*argument) == m) {
+        const bool turned = turned_while_read(*m);
         PlanNode below;
         below.kind = "range selector";
         below.expression = evaluator_.context_.text.substr(m->pos.begin, m->pos.end - m->pos.begin);
         below.steps = grid.count;
         PLUMBLINE_TRY(below.read, read(*timing, true));
-        // From summaries the columns of all series are made before the first is handed on.
-        if (below.read->summaries) out.fused = false;
+        below.fused = !below.read->summaries && turned;
         out.children.push_back(std::move(below));
         continue;
       }
-      PLUMBLINE_TRY(out, with(std::move(out), *argument, grid, false));
+      // Read and turned by one function; a range vector that is itself the answer is kept.
+      const Expr& inner = unwrap(*argument);
+      const bool turned = inner.kind == Kind::matrix && turned_while_read(inner);
+      PLUMBLINE_TRY(out, with(std::move(out), *argument, grid));
+      if (turned) out.children.back().fused = true;
     }
     return out;
   }
@@ -146,7 +159,7 @@ class Evaluator::Planner {
 
 Result<PlanNode> Evaluator::plan(const Expr& root) {
   PLUMBLINE_CHECK_OK(prepare(root, {context_.grid.start, context_.grid.last()}));
-  return Planner(*this).node(root, context_.grid, false);
+  return Planner(*this).node(root, context_.grid);
 }
 
 }  // namespace plumbline::query::promql

@@ -83,6 +83,8 @@ TEST_CASE("samples are counted at each step as Prometheus counts them", "[stats]
   CHECK(f.stats("sum_over_time(m[30s] @ 100)", 0, 10, 10).samples_per_step == Steps{6, 6});
   // The points of a subquery count, not what they are made of.
   CHECK(f.stats("max_over_time(sum_over_time(m[1m])[30s:10s])", 60, 70, 10).samples_per_step == Steps{6, 6});
+  CHECK(f.stats("m smoothed", 0, 10, 10).samples_per_step == Steps{2, 2});
+  CHECK(f.stats("sum(increase(m[30s] anchored))", 60, 60, 10).samples_per_step == Steps{6});
   CHECK(f.stats("absent(m)", 0, 10, 10).samples_per_step == Steps{2, 2});
   CHECK(f.stats("1 + 1", 0, 10, 10).samples_per_step == Steps{0, 0});
   CHECK(f.stats("vector(scalar(m{i=\"0\"}))", 0, 10, 10).samples_per_step == Steps{1, 1});
@@ -233,7 +235,7 @@ TEST_CASE("a plan tells what would be read and how", "[plan]") {
         R"x({"status":"success","data":{"start":300,"end":600,"step":60,"seriesRead":2,"seriesMax":300000,"samplesRead":122,"samplesMax":50000000,)x"
         R"x("plan":{"node":"binary","expr":"sum by (i) (rate(m[1m])) / (m @ 100)","steps":6,"constant":false,"fused":false,"children":[)x"
         R"x({"node":"aggregation","expr":"sum by (i) (rate(m[1m]))","steps":6,"constant":false,"fused":false,"children":[)x"
-        R"x({"node":"call","expr":"rate(m[1m])","steps":6,"constant":false,"fused":true,"children":[)x"
+        R"x({"node":"call","expr":"rate(m[1m])","steps":6,"constant":false,"fused":false,"children":[)x"
         R"x({"node":"range selector","expr":"m[1m]","steps":6,"constant":false,"fused":false,"read":{)x" +
             matchers +
             R"x(,"start":-199.999,"end":600,"series":2,"samples":122,"from":"samples","shared":false},"children":[]}]}]},)x"
@@ -242,8 +244,20 @@ TEST_CASE("a plan tells what would be read and how", "[plan]") {
 
   const auto ask = [&](const std::string& query) { return test::call(f.plan, "GET", "/api/v1/plan", {{"query", query}, {"time", "600"}}).body; };
   CHECK(ask("max_over_time(m[1m:10s])").find(R"("node":"subquery","expr":"m[1m:10s]","steps":6)") != std::string::npos);
-  CHECK(ask("topk(1, m)").find(R"("expr":"m","steps":1,"constant":false,"fused":false)") != std::string::npos);
-  CHECK(ask("sum(m)").find(R"("expr":"m","steps":1,"constant":false,"fused":true)") != std::string::npos);
+  const auto fused = [&](const std::string& query, const std::string& node) {
+    const std::string body = ask(query), begin = "\"expr\":" + json_quote(node) + R"(,"steps":1,"constant":false,"fused":)";
+    INFO(body);
+    REQUIRE(body.find(begin) != std::string::npos);
+    return body.compare(body.find(begin) + begin.size(), 4, "true") == 0;
+  };
+  CHECK(fused("sum(m)", "m"));
+  CHECK(fused("sum(rate(m[1m]))", "m[1m]"));
+  CHECK_FALSE(fused("m - (m offset 1m)", "m"));      // one reading for both
+  CHECK_FALSE(fused("m smoothed", "m smoothed"));
+  CHECK_FALSE(fused("rate(m[1m] anchored)", "m[1m] anchored"));
+  CHECK_FALSE(fused("m[1m]", "m[1m]"));
+  CHECK_FALSE(fused("absent_over_time(m[1m])", "m[1m]"));
+  CHECK(fused("info(m, {a=\"b\"})", "m"));
   CHECK(ask("m[5m]").find(R"("node":"range selector")") != std::string::npos);
   CHECK(ask("none").find(R"("series":0,"samples":0)") != std::string::npos);
   CHECK(ask("sum(m") == R"x({"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:6: parse error: unclosed left parenthesis"})x");
@@ -259,7 +273,7 @@ TEST_CASE("a plan says when summaries are enough, and reads no samples itself", 
   REQUIRE(rate.children.at(0).read);
   CHECK(rate.children.at(0).read->summaries);
   CHECK(rate.children.at(0).read->samples == 2 * 1799);
-  CHECK_FALSE(rate.fused);
+  CHECK_FALSE(rate.children.at(0).fused);
   CHECK(reader.ranges.empty());
 
   // Read by another node before: what is in memory is used.
