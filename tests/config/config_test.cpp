@@ -261,6 +261,11 @@ TEST_CASE("errors are bounded, in the order of the file, and do not repeat a sha
         "f:1:31: 'evaluation_interval' is \"5 min\"; write a duration such as 5m\n");
 }
 
+TEST_CASE("an option that moved says where it went", "[config]") {
+  CHECK(errors("server: {limits: {query_threads: 4}}\n") ==
+        "f:1:19: unknown option 'query_threads': write 'concurrency' under 'query'\n");
+}
+
 TEST_CASE("a file of too many values or bytes is refused", "[config]") {
   std::string nodes = "rule_files: [";
   for (int i = 0; i < 100'001; ++i) nodes += "a,";
