@@ -85,8 +85,8 @@ def limits_of_queries(d):
         _, headers, body = call("GET", d.http + "/api/v1/status/flags", headers={"Accept-Encoding": coding})
         assert headers["Content-Encoding"] == ("gzip" if coding == "gzip" else "zstd") and body.startswith(magic), (coding, headers)
 
-    # A query of seconds whose client goes ends at once, and is counted.
-    query = urllib.parse.urlencode({"query": "sum_over_time(vector(1)[1h:10ms])", "start": 0, "end": 10999, "step": 1})
+    # A query of many seconds (each of its windows is walked through) whose client goes ends at once, and is counted.
+    query = urllib.parse.urlencode({"query": "stddev_over_time(vector(1)[1h:10ms])", "start": 0, "end": 10999, "step": 1})
     before = metric(d, 'plumbline_queries_total{result="cancelled"}')
     assert metric(d, 'plumbline_http_running{lane="query"}') == 0
     host, port = d.http.removeprefix("http://").split(":")
@@ -98,7 +98,10 @@ def limits_of_queries(d):
     wait_for("its worker is free", lambda: metric(d, 'plumbline_http_running{lane="query"}') == 0)
 
     # What it would have read, without running it.
-    plan = d.get("/api/v1/plan", query="sum(rate(up[1m]))", start=int(time.time()) - 600, end=int(time.time()), step=15)["data"]
-    assert plan["plan"]["node"] == "aggregation" and plan["plan"]["children"][0]["fused"] is True, plan
-    read = plan["plan"]["children"][0]["children"][0]["read"]
-    assert read["from"] == "samples" and read["series"] >= 1 and read["samples"] >= 1, plan
+    wait_for("something is scraped", lambda: len(d.query("up")) > 0)
+    plan = d.get("/api/v1/plan", query="sum(rate(up[1m]))", start=int(time.time()) - 600, end=int(time.time()) + 15, step=15)["data"]
+    node = plan["plan"]
+    assert node["node"] == "aggregation" and node["children"][0]["node"] == "call", plan
+    selector = node["children"][0]["children"][0]
+    assert selector["fused"] is True, plan
+    assert selector["read"]["from"] == "samples" and selector["read"]["series"] >= 1 and selector["read"]["samples"] >= 1, plan
