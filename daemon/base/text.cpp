@@ -1,5 +1,6 @@
 #include "daemon/base/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -16,6 +17,11 @@ std::string format_number(double v) {
   if (v == 0) return std::signbit(v) ? "-0" : "0";
   std::array<char, 40> buffer;
   const double a = std::fabs(v);
+  // Below 2^53 an integer's shortest digits are all of them.
+  if (a < 0x1p53 && std::trunc(v) == v) {
+    const auto [end, ec] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), static_cast<std::int64_t>(v));
+    return {buffer.data(), end};
+  }
   const auto [end, ec] =
       std::to_chars(buffer.data(), buffer.data() + buffer.size(), v, std::chars_format::scientific);
   const std::string_view scientific(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
@@ -25,15 +31,29 @@ std::string format_number(double v) {
   const std::size_t e = scientific.find('e');
   int exponent = 0;
   std::from_chars(scientific.data() + e + (scientific[e + 1] == '+' ? 2 : 1), end, exponent);
-  std::string digits, out;
-  for (const char c : scientific.substr(0, e)) {
-    if (c == '-') out += c;
-    else if (c != '.') digits += c;
+  std::array<char, 40> digits;
+  int count = 0;
+  for (const char c : scientific.substr(0, e))
+    if (c >= '0' && c <= '9') digits[static_cast<std::size_t>(count++)] = c;
+  const int point = exponent + 1;  // digits before the decimal point, -5 to 21
+  std::array<char, 64> text;
+  char* to = text.data();
+  const auto put = [&](int from, int n) { to = std::copy_n(digits.data() + from, n, to); };
+  if (v < 0) *to++ = '-';
+  if (point <= 0) {
+    *to++ = '0';
+    *to++ = '.';
+    to = std::fill_n(to, -point, '0');
+    put(0, count);
+  } else if (point >= count) {
+    put(0, count);
+    to = std::fill_n(to, point - count, '0');
+  } else {
+    put(0, point);
+    *to++ = '.';
+    put(point, count - point);
   }
-  const auto point = exponent + 1;  // digits before the decimal point; may be negative
-  if (point <= 0) return out + "0." + std::string(static_cast<std::size_t>(-point), '0') + digits;
-  if (static_cast<std::size_t>(point) >= digits.size()) return out + digits.append(static_cast<std::size_t>(point) - digits.size(), '0');
-  return out + digits.insert(static_cast<std::size_t>(point), 1, '.');
+  return {text.data(), to};
 }
 
 std::string json_number(double v) {
