@@ -106,7 +106,7 @@ class Journal {
   std::unexpected<Error> doubt(Error error) PLUMBLINE_REQUIRES(mutex_);
   Status sync_up_to(std::uint64_t sequence);
   Status replay_file(std::size_t index, std::uint64_t after, const Visit& visit) PLUMBLINE_REQUIRES(mutex_);
-  Status settle(std::uint64_t after) PLUMBLINE_REQUIRES(mutex_);
+  Status settle(std::uint64_t after) PLUMBLINE_REQUIRES(sync_mutex_, mutex_);
 
   const Options options_;
   const std::unique_ptr<kv::Files> files_;
