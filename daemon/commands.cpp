@@ -28,10 +28,17 @@ std::string form_encode(std::string_view text) {
   return out;
 }
 
-// Endpoint of a daemon by its URL, without a query.
-Result<http::Url> endpoint(std::string base, std::string_view path) {
+// Posts a form to a path of the daemon at this URL.
+Result<http::Response> post_form(std::string base, std::string_view path, std::string form, Millis timeout) {
   while (base.ends_with('/')) base.pop_back();
-  return http::parse_url(base + std::string(path));
+  http::ClientRequest request;
+  request.method = "POST";
+  PLUMBLINE_TRY(request.url, http::parse_url(base + std::string(path)));
+  request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
+  request.body = std::move(form);
+  request.timeout = timeout;
+  PLUMBLINE_TRY(const auto client, runtime::HttpClient::make());
+  return client->send(request);
 }
 
 int print_report(const std::string& directory, const storage::VerifyReport& report) {
@@ -104,15 +111,9 @@ int query(const QueryArguments& arguments) {
   const auto format = parse_query_format(arguments.format);
   if (!format) return complain(query_not_asked, format.error().message);
   const bool range = !arguments.start.empty();
-  auto url = endpoint(arguments.url, range ? "/api/v1/query_range" : "/api/v1/query");
-  if (!url) return complain(query_not_asked, url.error().message);
-  http::ClientRequest request;
-  request.method = "POST";
-  request.url = std::move(*url);
-  request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
-  request.body = "query=" + form_encode(arguments.expression);
+  std::string form = "query=" + form_encode(arguments.expression);
   const auto add = [&](std::string_view name, const std::string& value) {
-    if (!value.empty()) request.body += fmt::format("&{}={}", name, form_encode(value));
+    if (!value.empty()) form += fmt::format("&{}={}", name, form_encode(value));
   };
   if (range) {
     SystemClock clock;
@@ -122,10 +123,8 @@ int query(const QueryArguments& arguments) {
   } else {
     add("time", arguments.time);
   }
-  request.timeout = std::chrono::minutes(3);  // above the daemon's own query timeout
-  auto client = runtime::HttpClient::make();
-  if (!client) return complain(query_not_asked, client.error().message);
-  const auto response = (*client)->send(request);
+  // Longer than the daemon's own limit of a query.
+  const auto response = post_form(arguments.url, range ? "/api/v1/query_range" : "/api/v1/query", std::move(form), std::chrono::minutes(3));
   if (!response) return complain(query_not_asked, response.error().message);
   const auto no_answer = [&](std::string_view why) {
     return complain(query_not_asked, fmt::format("{} answered {} with something that is not a query answer: {}", arguments.url,
@@ -157,17 +156,8 @@ int backup(const std::string& url, const std::string& name) {
     fmt::print(stderr, "plumbline backup: {}\n", what);
     return 1;
   };
-  auto parsed = endpoint(url, "/api/v1/admin/backup");
-  if (!parsed) return complain(parsed.error().message);
-  http::ClientRequest request;
-  request.method = "POST";
-  request.url = std::move(*parsed);
-  request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
-  request.body = "name=" + form_encode(name);
-  request.timeout = std::chrono::hours(12);  // to another file system everything is copied
-  auto client = runtime::HttpClient::make();
-  if (!client) return complain(client.error().message);
-  const auto response = (*client)->send(request);
+  // To another file system everything is copied: that may take hours.
+  const auto response = post_form(url, "/api/v1/admin/backup", "name=" + form_encode(name), std::chrono::hours(12));
   if (!response) return complain(response.error().message);
   try {
     const auto answer = boost::json::parse(response->body);
