@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/base/check.hpp"
 #include "query/promql/evaluator.hpp"
 #include "query/promql/numbers.hpp"
 #include "query/promql/range_functions.hpp"
@@ -116,6 +117,12 @@ HistogramPtr without_reset_hint(const NativeHistogram& h) {
 
 // -------------------------------------------------------------------------------------------------------- range vectors
 
+const Expr& range_argument(const Call& c) {
+  const auto range = std::ranges::find_if(c.arguments, [](const ExprPtr& a) { return type_of(*a) == Type::matrix; });
+  PLUMBLINE_CHECK(range != c.arguments.end(), "the type check gives a range function a range vector");
+  return unwrap(**range);
+}
+
 Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& sink) {
   const Timing& timing = timings_.at(&e);
   if (e.kind == Kind::matrix) {
@@ -167,13 +174,10 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
 
 Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
   const Fn fn = c.function->id;
-  const Expr* range = nullptr;
+  const Expr* range = &range_argument(c);
   std::vector<Scalars> scalars;
   for (const ExprPtr& a : c.arguments) {
-    if (type_of(*a) == Type::matrix) {
-      range = &unwrap(*a);
-      continue;
-    }
+    if (type_of(*a) == Type::matrix) continue;
     PLUMBLINE_TRY(Scalars s, scalar(*a, grid));
     scalars.push_back(std::move(s));
   }
@@ -220,11 +224,9 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
 Sink Evaluator::named_sink(const Call& c, const Sink& sink) {
   const Fn fn = c.function->id;
   if (keeps_name(fn)) return sink;
-  const Expr* range = nullptr;
-  for (const ExprPtr& a : c.arguments)
-    if (type_of(*a) == Type::matrix) range = &unwrap(*a);
+  const Expr& range = range_argument(c);
   // Series of one metric stay distinct without its name.
-  const bool one_metric = range->kind == Kind::matrix && static_cast<const MatrixSelector&>(*range).selector->names_one_metric();
+  const bool one_metric = range.kind == Kind::matrix && static_cast<const MatrixSelector&>(range).selector->names_one_metric();
   const bool counter = fn == Fn::rate || fn == Fn::increase;
   return [this, &c, sink, counter, one_metric, informed = std::string(), seen = LabelIndex()](Column&& column) mutable -> Status {
     if (const std::string_view name = column.labels.metric(); counter && name != informed && column.histograms.empty()) {

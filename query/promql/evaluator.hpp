@@ -219,6 +219,8 @@ std::unexpected<Error> execution_error(std::string message);
 // Fails: execution, when a range vector among the arguments has a modifier that the function does not take.
 Status check_extended(const Call& c);
 inline constexpr std::string_view same_labelset = "vector cannot contain metrics with the same labelset";
+// The range vector among the arguments of a range function.
+const Expr& range_argument(const Call& c);
 // The value of a string argument.
 const std::string& string_of(const Expr& e);
 // {__name__="a",b=~"c"}

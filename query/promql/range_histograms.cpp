@@ -250,10 +250,7 @@ HistogramPtr Evaluator::window_value(const Call& c, const HistogramWindow& windo
 Status Evaluator::mixed_range(const Call& c, const Grid& grid, const RangeSeries& series, const std::vector<Scalars>& scalars,
                               Column& out) {
   const Fn fn = c.function->id;
-  const Expr* range = nullptr;
-  for (const ExprPtr& a : c.arguments)
-    if (type_of(*a) == Type::matrix) range = &unwrap(*a);
-  const Timing& timing = timings_.at(range);
+  const Timing& timing = timings_.at(&range_argument(c));
   const std::span<const Sample> samples = series.samples;
   const std::span<const HistogramPoint> histograms = series.histograms;
   std::size_t low = 0, high = 0, histogram_low = 0, histogram_high = 0;

@@ -88,16 +88,8 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
     // A batch is sized for floats; histograms are counted while they are gathered, because one may be worth thousands of them.
     std::uint64_t gathered = 0;
     for (const auto& segment : reading.segments) {
-      // Chunks come in the order of the batch, nearly always: the search goes on where it was.
-      std::size_t at = 0;
       const auto gather_of = [&](SeriesRef ref) -> Gather& {
-        if (at >= batch.size() || batch[at] != ref) {
-          if (at + 1 < batch.size() && batch[at + 1] == ref)
-            ++at;
-          else
-            at = static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin());
-        }
-        return gathers[at];
+        return gathers[static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin())];
       };
       const auto gather_chunk = [&](const SegmentChunk& chunk) -> Status {
         Gather& gather = gather_of({chunk.info().vshard, chunk.info().id});
