@@ -69,6 +69,7 @@ struct Storage {
   std::uint64_t series_per_metric_max = 0;  // 0: none
   std::vector<RetentionOverride> retention_overrides;
   std::uint64_t block_cache_bytes = 64u << 20;
+  std::uint64_t decoded_cache_bytes = 128u << 20;
   Millis future_max{std::chrono::minutes(10)};
   bool operator==(const Storage&) const = default;
 };

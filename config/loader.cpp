@@ -57,6 +57,7 @@ void read_process(Section& root, Config& to) {
       entry.read("keep", out.keep);
     });
     from.read("block_cache_bytes", to.storage.block_cache_bytes);
+    from.read("decoded_cache_bytes", to.storage.decoded_cache_bytes);
     from.read("future_max", to.storage.future_max);
   });
   root.child("journal", [&](Section& from) { from.read("sync", to.journal.sync); });

@@ -45,6 +45,7 @@ constexpr Option table[] = {
     {"storage.retention_overrides[].match", Type::text, required, "A PromQL selector."},
     {"storage.retention_overrides[].keep", Type::duration, required, "How long its samples are kept.", hour, 100 * year},
     {"storage.block_cache_bytes", Type::size, "64MiB", "Memory for blocks read from disk.", mib, 1024 * gib},
+    {"storage.decoded_cache_bytes", Type::size, "128MiB", "Memory for samples that were read and decoded lately, for the next query that asks for them.", mib, 1024 * gib},
     {"storage.future_max", Type::duration, "10m", "How far in the future a timestamp may lie.", 0, year},
 
     {"journal", Type::section, "", "What an acknowledgement means."},

@@ -167,6 +167,7 @@ config::Outcome<storage::Options> storage_options(const config::Config& config) 
   out.head_bytes_max = config.storage.head_bytes_max;
   out.head_age_max = config.storage.head_age_max;
   out.block_cache_bytes = config.storage.block_cache_bytes;
+  out.decoded_cache_bytes = config.storage.decoded_cache_bytes;
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return out;
 }

@@ -260,6 +260,7 @@ struct Options {
   };
   std::vector<Retention> retention_overrides;
   std::uint64_t block_cache_bytes = 64ull << 20;
+  std::uint64_t decoded_cache_bytes = 128ull << 20;  // of samples read lately
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one
   Millis retry_pause{1000};  // after a refused write, until one writer asks the disk again
   std::string backup_directory;  // backups are made in it; empty: `backups` in the data directory

@@ -51,7 +51,7 @@ Status KvStore::open() {
   PLUMBLINE_TRY(files_, kv::TableFiles::open({options_.path + "/segments", options_.block_cache_bytes, options_.file_system}));
   PLUMBLINE_TRY(journal_, journal::Journal::open({.directory = options_.path + "/journal", .file_system = options_.file_system,
                                                   .retry_pause = options_.retry_pause}, log_, registry_));
-  series_ = std::make_unique<series::SeriesEngine>(*kv_, *files_, log_, registry_);
+  series_ = std::make_unique<series::SeriesEngine>(*kv_, *files_, log_, registry_, options_.decoded_cache_bytes);
   events_ = std::make_unique<events::EventEngine>(*kv_, log_, registry_);
   PLUMBLINE_CHECK_OK(load_positions());
   PLUMBLINE_CHECK_OK(load_metadata());

@@ -9,7 +9,7 @@
 namespace plumbline::storage::series {
 
 Result<std::shared_ptr<const Segment>> Segment::open(const kv::TableFiles& files, const std::string& name,
-                                                      DirectoryCache* cache) {
+                                                      SegmentCaches* caches) {
   PLUMBLINE_TRY(auto table, files.read(name));
   const auto decode = [&]() -> Result<SegmentIndex> {
     kv::TableReader::Getter getter(*table);
@@ -24,15 +24,18 @@ Result<std::shared_ptr<const Segment>> Segment::open(const kv::TableFiles& files
   if (!index) return fail(index.error().in("segment " + name + ": info record"));
   index->info.name = name;
   index->info.bytes = table->bytes();
-  return std::make_shared<const SegmentFile>(std::move(table), std::move(*index), cache);
+  return std::make_shared<const SegmentFile>(std::move(table), std::move(*index), caches);
 }
 
 Status SegmentChunk::samples(model::TimeRange range, std::vector<model::Sample>& out) const {
   PLUMBLINE_TRY(const auto t, times());
   PLUMBLINE_TRY(const auto v, values());
-  const auto from = std::ranges::lower_bound(t, range.min) - t.begin();
-  const auto to = std::ranges::upper_bound(t, range.max) - t.begin();
-  for (auto i = static_cast<std::size_t>(from); i < static_cast<std::size_t>(to); ++i) out.push_back({t[i], v[i]});
+  const auto from = static_cast<std::size_t>(std::ranges::lower_bound(t, range.min) - t.begin());
+  const auto to = static_cast<std::size_t>(std::ranges::upper_bound(t, range.max) - t.begin());
+  const std::size_t before = out.size();
+  out.resize(before + to - from);  // and not one by one: this is the inner loop of every reading
+  model::Sample* const put = out.data() + before;
+  for (std::size_t i = from; i < to; ++i) put[i - from] = {t[i], v[i]};
   return {};
 }
 
@@ -77,15 +80,26 @@ Status SegmentWalk::open_payload(std::size_t group, std::size_t chunks) {
                    {Code::corrupt, "holds " + std::to_string(decoder->columns()) + " columns for " +
                                        std::to_string(chunks) + " chunks"}));
   decoder_ = std::move(*decoder);
+  open_group_ = group;
   return {};
 }
 
-Result<std::span<const double>> SegmentWalk::values(std::size_t group, std::size_t chunk, std::uint32_t count) {
+Result<std::span<const double>> SegmentWalk::values(std::size_t group, std::size_t chunk, std::size_t chunks, std::uint32_t count) {
+  const PartKey key{file_.number(), std::uint64_t{group} << 32 | chunk};
+  if (caches_ != nullptr) {
+    held_ = caches_->values.find(key);
+    if (held_) return std::span<const double>(*held_);
+  }
+  if (!decoder_ || open_group_ != group) PLUMBLINE_CHECK_OK(open_payload(group, chunks));
   values_.resize(count);
   const Status status = decoder_->read(chunk, values_);
   if (!status) {
     const std::uint32_t number = file_.index().groups[group].number + 1;
     return fail(at(Record::payload, number, status.error().in("chunk " + std::to_string(chunk))));
+  }
+  if (caches_ != nullptr && caches_->asked.again(key)) {
+    held_ = std::make_shared<const std::vector<double>>(values_.begin(), values_.end());
+    caches_->values.put(key, held_, count * sizeof(double));
   }
   return std::span<const double>(values_);
 }
@@ -107,12 +121,26 @@ Result<const SegmentWalk::TimesRecord*> SegmentWalk::times_record(std::uint32_t 
 Result<std::span<const std::int64_t>> SegmentWalk::times(const GroupTimes& place) {
   const std::uint64_t key = std::uint64_t{place.record} << 32 | place.column;
   const auto found = times_.find(key);
-  if (found != times_.end()) {
+  Times times = found != times_.end() ? found->second : nullptr;
+  if (!times && caches_ != nullptr) times = caches_->times.find({file_.number(), key});
+  if (times) {
     // Two directories may disagree about a column only when one of them is damaged.
-    if (found->second.size() != place.count || found->second.front() != place.min_t || found->second.back() != place.max_t)
+    if (times->size() != place.count || times->front() != place.min_t || times->back() != place.max_t)
       return fail(Code::corrupt, "segment " + file_.info().name + ": directory with other times than its times record");
-    return std::span<const std::int64_t>(found->second);
+  } else {
+    PLUMBLINE_TRY(times, decode_times(place));
+    if (caches_ != nullptr) caches_->times.put({file_.number(), key}, times, times->size() * sizeof(std::int64_t));
   }
+  if (found != times_.end()) return std::span<const std::int64_t>(*times);
+  if (times_cached_ + times->size() > times_cached_max) {
+    times_.clear();
+    times_cached_ = 0;
+  }
+  times_cached_ += times->size();
+  return std::span<const std::int64_t>(*times_.emplace(key, std::move(times)).first->second);
+}
+
+Result<SegmentWalk::Times> SegmentWalk::decode_times(const GroupTimes& place) {
   if (place.record >= file_.index().times.size())
     return fail(Code::corrupt, "segment " + file_.info().name + ": directory names times record " +
                                    std::to_string(place.record) + ", there are " +
@@ -130,12 +158,7 @@ Result<std::span<const std::int64_t>> SegmentWalk::times(const GroupTimes& place
   if (times.front() != place.min_t || times.back() != place.max_t) return damaged("other times than the directory says");
   for (std::size_t i = 1; i < times.size(); ++i)
     if (times[i - 1] >= times[i]) return damaged("times that do not ascend");
-  if (times_cached_ + times.size() > times_cached_max) {
-    times_.clear();
-    times_cached_ = 0;
-  }
-  times_cached_ += times.size();
-  return std::span<const std::int64_t>(times_.emplace(key, std::move(times)).first->second);
+  return std::make_shared<const std::vector<std::int64_t>>(std::move(times));
 }
 
 namespace {
@@ -153,11 +176,7 @@ class VisitedChunk final : public SegmentChunk {
     return walk_.times(directory_.times[directory_.times_of[chunk_]]);
   }
   Result<std::span<const double>> values() const override {
-    if (!open_) {
-      PLUMBLINE_CHECK_OK(walk_.open_payload(group_, directory_.summaries.size()));
-      open_ = true;
-    }
-    return walk_.values(group_, chunk_, info_.count);
+    return walk_.values(group_, chunk_, directory_.summaries.size(), info_.count);
   }
 
  private:
@@ -166,7 +185,6 @@ class VisitedChunk final : public SegmentChunk {
   const Directory& directory_;
   ChunkInfo info_;
   std::size_t chunk_ = 0;
-  mutable bool open_ = false;
 };
 
 }  // namespace
@@ -175,8 +193,8 @@ namespace {
 std::atomic<std::uint64_t> opened{0};
 }
 
-SegmentFile::SegmentFile(std::unique_ptr<kv::TableReader> table, SegmentIndex index, DirectoryCache* cache)
-    : table_(std::move(table)), index_(std::move(index)), cache_(cache), number_(++opened) {}
+SegmentFile::SegmentFile(std::unique_ptr<kv::TableReader> table, SegmentIndex index, SegmentCaches* caches)
+    : table_(std::move(table)), index_(std::move(index)), caches_(caches), number_(++opened) {}
 
 std::pair<std::uint16_t, std::uint16_t> SegmentFile::vshards_with(std::uint16_t vshard) const {
   std::pair<std::uint16_t, std::uint16_t> out{vshard, vshard};
@@ -190,7 +208,7 @@ std::pair<std::uint16_t, std::uint16_t> SegmentFile::vshards_with(std::uint16_t 
 
 Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const {
   if (wanted.empty() || !range.overlaps(info().min_t, info().max_t)) return {};
-  SegmentWalk walk(*this);
+  SegmentWalk walk(*this, caches_);
   std::vector<std::pair<std::size_t, std::size_t>> found;  // in `wanted`, in the directory
   for (std::size_t g = 0; g < index_.groups.size(); ++g) {
     const GroupPlace& place = index_.groups[g];
@@ -205,7 +223,7 @@ Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange ran
       }
       std::ranges::sort(found);
     };
-    std::shared_ptr<const Directory> cached = cache_ != nullptr ? cache_->find(number_, g) : nullptr;
+    std::shared_ptr<const Directory> cached = caches_ != nullptr ? caches_->directories.find({number_, g}) : nullptr;
     if (cached) {
       find_in(cached->series);
       if (found.empty()) continue;
@@ -215,7 +233,7 @@ Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange ran
       if (found.empty()) continue;
       PLUMBLINE_TRY(Directory decoded, walk.finish(g, std::move(decoder)));
       cached = std::make_shared<const Directory>(std::move(decoded));
-      if (cache_ != nullptr) cache_->put(number_, g, cached);
+      if (caches_ != nullptr) caches_->directories.put({number_, g}, cached, cached->memory_bytes());
     }
     const Directory& directory = *cached;
     VisitedChunk chunk(walk, g, directory);

@@ -20,7 +20,7 @@
 #include "storage/model/histogram.hpp"
 #include "storage/model/sample.hpp"
 #include "storage/series/chunk_summary.hpp"
-#include "storage/series/directory_cache.hpp"
+#include "storage/series/segment_cache.hpp"
 
 namespace plumbline::storage::series {
 
@@ -83,9 +83,9 @@ using ChunkVisitor = std::function<Status(const SegmentChunk&)>;
 // Threads: any. Blocks: on disk. Fails: corrupt (names file and record), io, unsupported (a newer version).
 class Segment {
  public:
-  // Borrows: the cache, which may be null.
+  // Borrows: the caches, which may be null.
   static Result<std::shared_ptr<const Segment>> open(const kv::TableFiles& files, const std::string& name,
-                                                     DirectoryCache* cache = nullptr);
+                                                     SegmentCaches* caches = nullptr);
   virtual ~Segment() = default;
 
   virtual const SegmentInfo& info() const = 0;

@@ -18,7 +18,7 @@ namespace plumbline::storage::series {
 
 class SegmentFile final : public Segment {
  public:
-  SegmentFile(std::unique_ptr<kv::TableReader> table, SegmentIndex index, DirectoryCache* cache);
+  SegmentFile(std::unique_ptr<kv::TableReader> table, SegmentIndex index, SegmentCaches* caches);
   const SegmentInfo& info() const override { return index_.info; }
   const Roaring& ids() const override { return index_.ids; }
   std::pair<std::uint16_t, std::uint16_t> vshards_with(std::uint16_t vshard) const override;
@@ -32,25 +32,27 @@ class SegmentFile final : public Segment {
 
   const SegmentIndex& index() const { return index_; }
   const kv::TableReader& table() const { return *table_; }
+  std::uint64_t number() const { return number_; }
   std::int64_t day_start() const { return std::int64_t{info().day} * day_ms; }
 
  private:
   std::unique_ptr<kv::TableReader> table_;
   const SegmentIndex index_;
-  DirectoryCache* const cache_;
-  const std::uint64_t number_;  // in the cache
+  SegmentCaches* const caches_;
+  const std::uint64_t number_;  // in the caches
 };
 
 // What one walk has open: an iterator, and the times it has decoded. Threads: one.
 class SegmentWalk {
  public:
-  explicit SegmentWalk(const SegmentFile& file) : file_(file) {}
+  // With caches: looks into them, and keeps there what it decodes.
+  explicit SegmentWalk(const SegmentFile& file, SegmentCaches* caches = nullptr) : file_(file), caches_(caches) {}
   Result<DirectoryDecoder> directory(std::size_t group);
   Result<Directory> finish(std::size_t group, DirectoryDecoder decoder);
-  // Opens the payload of a group; it stands until another is opened.
+  // Reads the payload of a group that has so many chunks: values() does so, too, when it must.
   Status open_payload(std::size_t group, std::size_t chunks);
-  // A column of the open payload; stands until the next one.
-  Result<std::span<const double>> values(std::size_t group, std::size_t chunk, std::uint32_t count);
+  // They stand until the next call.
+  Result<std::span<const double>> values(std::size_t group, std::size_t chunk, std::size_t chunks, std::uint32_t count);
   // Stands until the next call.
   Result<std::span<const std::int64_t>> times(const GroupTimes& place);
   // By its place in the info record's list.
@@ -62,6 +64,8 @@ class SegmentWalk {
     std::string value;
     std::vector<TimesColumn> columns;  // views into value
   };
+  using Times = std::shared_ptr<const std::vector<std::int64_t>>;
+  Result<Times> decode_times(const GroupTimes& place);
   Result<std::string_view> body(Record kind, std::uint16_t vshard, std::uint32_t number);
   Result<const TimesRecord*> times_record(std::uint32_t ordinal);
 
@@ -69,11 +73,14 @@ class SegmentWalk {
   static constexpr std::size_t records_cached_max = 64;
 
   const SegmentFile& file_;
+  SegmentCaches* const caches_;
   std::optional<kv::TableReader::Getter> getter_;  // opened when the first record is read
   std::string payload_;
   std::optional<codec::ValueGroupDecoder> decoder_;
+  std::size_t open_group_ = 0;  // of the decoder
   std::vector<double> values_;
-  std::unordered_map<std::uint64_t, std::vector<std::int64_t>> times_;  // by record and column
+  std::shared_ptr<const std::vector<double>> held_;       // values that stand in the cache
+  std::unordered_map<std::uint64_t, Times> times_;        // by record and column
   std::size_t times_cached_ = 0;
   std::unordered_map<std::uint32_t, std::unique_ptr<TimesRecord>> records_;
 };

@@ -80,7 +80,7 @@ class Verifier {
   Status chunk(std::size_t g, const Directory& directory, std::size_t s, std::size_t c, const std::string& series) {
     const ChunkInfo info = directory.chunk(s, c);
     PLUMBLINE_TRY(const auto times, walk_.times(directory.times[directory.times_of[c]]));
-    PLUMBLINE_TRY(const auto values, walk_.values(g, c, info.count));
+    PLUMBLINE_TRY(const auto values, walk_.values(g, c, directory.summaries.size(), info.count));
     if (previous_t_ && *previous_t_ >= times.front()) tell(series + "chunks overlap");
     previous_t_ = times.back();
     if (day_of(times.front()) != file_.info().day || day_of(times.back()) != file_.info().day)

@@ -23,7 +23,16 @@ void add_refusal(std::vector<Refusal>& refusals, std::string_view reason, std::u
 
 }  // namespace
 
-SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry)
+namespace {
+
+CacheMeters cache_meters(Registry& registry, const char* part) {
+  return {&registry.counter("plumbline_store_decoded_cache_hits_total", "Parts of segments that were found decoded.", {{"part", part}}),
+          &registry.counter("plumbline_store_decoded_cache_misses_total", "Parts of segments that had to be decoded.", {{"part", part}})};
+}
+
+}  // namespace
+
+SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry, std::uint64_t decoded_bytes_max)
     : kv_(kv),
       files_(files),
       log_(log),
@@ -37,9 +46,10 @@ SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry
       rewritten_bytes_(registry.counter("plumbline_store_rewritten_bytes_total",
                                         "Bytes of segments written again when days were merged or series deleted.")),
       rewrite_seconds_(registry.histogram("plumbline_store_rewrite_seconds", "How long a rewrite of segments took.")),
-      directories_(directories_bytes_max,
-                   &registry.counter("plumbline_store_directory_cache_hits_total", "Directories of segments that were found decoded."),
-                   &registry.counter("plumbline_store_directory_cache_misses_total", "Directories of segments that had to be decoded.")),
+      caches_{SegmentCache<Directory>(directories_bytes_max, cache_meters(registry, "directories")),
+              SegmentCache<std::vector<double>>(decoded_bytes_max / 4 * 3, cache_meters(registry, "values")),
+              SegmentCache<std::vector<std::int64_t>>(decoded_bytes_max / 4, cache_meters(registry, "times")),
+              {}},
       active_(std::make_shared<Head>(1)),
       segments_(std::make_shared<Segments>()) {}
 

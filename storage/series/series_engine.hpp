@@ -17,7 +17,6 @@
 #include "daemon/base/mutex.hpp"
 #include "storage/kv/kv.hpp"
 #include "storage/kv/table_file.hpp"
-#include "storage/series/directory_cache.hpp"
 #include "storage/series/head.hpp"
 #include "storage/series/label_index.hpp"
 #include "storage/series/segment_list.hpp"
@@ -57,7 +56,7 @@ struct Resolved {
 // thaw, retain, forget from one at a time. Borrows: kv, files, log, registry.
 class SeriesEngine {
  public:
-  SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry);
+  SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry, std::uint64_t decoded_bytes_max);
 
   // Reads the index and opens the segments. Seals are numbered above `sealed`. A damaged
   // segment is named in the log and left out of reads: select() of its day fails, the rest is served.
@@ -135,7 +134,7 @@ class SeriesEngine {
   Counter& rewritten_bytes_;
   Histogram& rewrite_seconds_;
   LabelIndex index_;
-  DirectoryCache directories_;  // outlives the segments
+  SegmentCaches caches_;  // outlives the segments
 
   // Ids that no record in the journal defines yet: every record that names one carries its labels, because the record of
   // whoever was first may still fail.

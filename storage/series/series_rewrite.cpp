@@ -53,7 +53,7 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
   for (const auto& input : inputs) batch.remove(kv::Family::meta, segment_key(input->info().name));
   std::shared_ptr<const Segment> fresh;
   if (info.series > 0) {
-    PLUMBLINE_TRY(fresh, Segment::open(files_, info.name, &directories_));
+    PLUMBLINE_TRY(fresh, Segment::open(files_, info.name, &caches_));
     batch.put(kv::Family::meta, segment_key(info.name), segment_value(info.day));
   }
   PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));

@@ -24,7 +24,7 @@ Status SeriesEngine::load_segments() {
   Status damage;
   PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::meta, segment_prefix(), segment_prefix_end(), [&](std::string_view key, std::string_view value) {
     const std::string name(key.substr(segment_prefix().size()));
-    auto segment = Segment::open(files_, name, &directories_);
+    auto segment = Segment::open(files_, name, &caches_);
     if (segment) {
       list.push_back(std::move(*segment));
       return true;
@@ -100,7 +100,7 @@ Status SeriesEngine::seal_days(const Head& head, const std::vector<SeriesRef>& o
     if (!writer) continue;
     PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
     kv::kill_point("seal.segment.finish");
-    PLUMBLINE_TRY(std::shared_ptr<const Segment> segment, Segment::open(files_, info.name, &directories_));
+    PLUMBLINE_TRY(std::shared_ptr<const Segment> segment, Segment::open(files_, info.name, &caches_));
     sealed_now_.push_back(std::move(segment));
     sealed_samples_.add(info.samples);
     sealed_bytes_.add(info.bytes);
