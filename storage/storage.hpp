@@ -134,6 +134,7 @@ struct SeriesQuery {
 struct SeriesPoints {
   std::span<const Sample> samples;
   std::span<const HistogramSample> histograms;
+  bool stale_markers = true;  // there may be some among the samples
   // For who has no use for histograms: they are passed over, and there may be no float.
   operator std::span<const Sample>() const { return samples; }
 };

@@ -71,6 +71,7 @@ void Gather::clear() {
   samples_.clear();
   histograms_.clear();
   pieces_.clear();
+  stale_ = false;
   apart_ = true;
 }
 

@@ -19,6 +19,9 @@ class Gather {
   std::vector<model::Sample>& buffer() { return samples_; }
   std::vector<model::HistogramSample>& histogram_buffer() { return histograms_; }
   void commit(std::uint64_t order);
+  // That a piece has stale markers among its samples, or may have some.
+  void note_stale() { stale_ = true; }
+  bool stale() const { return stale_; }
   // Sorts and merges. Then samples() and histograms() are sorted, and a timestamp has one of either.
   void end();
   std::span<const model::Sample> samples() const { return samples_; }
@@ -39,6 +42,7 @@ class Gather {
   std::vector<model::Sample> samples_;
   std::vector<model::HistogramSample> histograms_;
   std::vector<Piece> pieces_;
+  bool stale_ = false;
   bool apart_ = true;  // every piece begins after the end of the one before
 };
 

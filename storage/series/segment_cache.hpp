@@ -102,22 +102,34 @@ class SegmentCache {
   std::array<Shard, shards> shards_;
 };
 
-// What was asked for lately, as hashes: a reading that passes over everything once should not drive out what is read often. Two that
-// share a place push each other out, which costs one more decoding. Threads: any.
+// What was asked for lately: a reading that passes over everything once should not drive out what is read often. Remembers the last
+// 16,384 to 32,768 parts as bits among 2^18, so that one part in eight is taken for one that was asked for, which does no harm.
+// Threads: any.
 class AskedLately {
  public:
   // Whether it was asked for before.
   bool again(PartKey key) {
     const std::uint64_t hash = PartKeyHash()(key);
-    return asked_[hash % asked_.size()].exchange(hash, std::memory_order_relaxed) == hash;
+    const std::size_t word = hash / 64 % words;
+    const std::uint64_t bit = std::uint64_t{1} << hash % 64;
+    if (((now_[word].fetch_or(bit, std::memory_order_relaxed) | before_[word].load(std::memory_order_relaxed)) & bit) != 0) return true;
+    // One of the threads turns the page; what the others note meanwhile may be forgotten.
+    if (count_.fetch_add(1, std::memory_order_relaxed) % remembered == remembered - 1)
+      for (std::size_t i = 0; i < words; ++i) before_[i] = now_[i].exchange(0, std::memory_order_relaxed);
+    return false;
   }
 
  private:
-  std::array<std::atomic<std::uint64_t>, 1 << 15> asked_{};
+  static constexpr std::size_t words = (1u << 18) / 64, remembered = 1u << 14;
+  std::array<std::atomic<std::uint64_t>, words> now_{}, before_{};
+  std::atomic<std::uint64_t> count_{0};
 };
 
 // All a segment decodes. Outlives the segments that use it.
 struct SegmentCaches {
+  // Bytes of directories, and of values and times. Borrows: the registry, which may be null.
+  SegmentCaches(std::uint64_t directory_bytes_max, std::uint64_t decoded_bytes_max, Registry* registry = nullptr);
+
   SegmentCache<Directory> directories;            // by group
   SegmentCache<std::vector<double>> values;       // by group and chunk
   SegmentCache<std::vector<std::int64_t>> times;  // by times record and column

@@ -23,15 +23,6 @@ void add_refusal(std::vector<Refusal>& refusals, std::string_view reason, std::u
 
 }  // namespace
 
-namespace {
-
-CacheMeters cache_meters(Registry& registry, const char* part) {
-  return {&registry.counter("plumbline_store_decoded_cache_hits_total", "Parts of segments that were found decoded.", {{"part", part}}),
-          &registry.counter("plumbline_store_decoded_cache_misses_total", "Parts of segments that had to be decoded.", {{"part", part}})};
-}
-
-}  // namespace
-
 SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry& registry, std::uint64_t decoded_bytes_max)
     : kv_(kv),
       files_(files),
@@ -46,10 +37,7 @@ SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry
       rewritten_bytes_(registry.counter("plumbline_store_rewritten_bytes_total",
                                         "Bytes of segments written again when days were merged or series deleted.")),
       rewrite_seconds_(registry.histogram("plumbline_store_rewrite_seconds", "How long a rewrite of segments took.")),
-      caches_{SegmentCache<Directory>(directories_bytes_max, cache_meters(registry, "directories")),
-              SegmentCache<std::vector<double>>(decoded_bytes_max / 4 * 3, cache_meters(registry, "values")),
-              SegmentCache<std::vector<std::int64_t>>(decoded_bytes_max / 4, cache_meters(registry, "times")),
-              {}},
+      caches_(directories_bytes_max, decoded_bytes_max, &registry),
       active_(std::make_shared<Head>(1)),
       segments_(std::make_shared<Segments>()) {}
 

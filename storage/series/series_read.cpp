@@ -12,8 +12,9 @@ namespace {
 
 // What one pass of one thread over the segments may hold: about 32 MiB of samples at one every 15 s.
 constexpr std::size_t samples_at_once = 2u << 20;
-// Fewer series are not worth another thread: some 30 us of decoding at 100 samples each.
-constexpr std::size_t part_series_min = 64;
+// Fewer series are not worth another thread: some 30 us of copying at 100 samples each. And what is aggregated is brought together
+// from all parts, group by group.
+constexpr std::size_t part_series_min = 128;
 constexpr std::int64_t usual_interval_ms = 15'000;
 
 // How many series one pass takes: enough to decode a group once for many of them, few enough for the memory above.
@@ -94,6 +95,7 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
       const auto gather_chunk = [&](const SegmentChunk& chunk) -> Status {
         Gather& gather = gather_of({chunk.info().vshard, chunk.info().id});
         PLUMBLINE_CHECK_OK(chunk.samples(query.range, gather.buffer()));
+        if (chunk.info().summary.has_stale) gather.note_stale();
         gather.commit(segment->seal());
         return {};
       };
@@ -110,8 +112,12 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Gather& gather = gathers[i];
-      for (const auto& head : reading.heads)
-        if (head->read(batch[i].id, query.range, gather.buffer(), gather.histogram_buffer())) gather.commit(head->seal_number());
+      for (const auto& head : reading.heads) {
+        const std::size_t before = gather.buffer().size();
+        if (!head->read(batch[i].id, query.range, gather.buffer(), gather.histogram_buffer())) continue;
+        if (std::ranges::any_of(std::span(gather.buffer()).subspan(before), model::is_stale, &Sample::v)) gather.note_stale();
+        gather.commit(head->seal_number());
+      }
       if (gather.empty()) continue;
       gather.end();
       if (reading.series.fetch_add(1) >= query.series_max)
@@ -120,7 +126,7 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
       std::uint64_t worth = gather.samples().size();
       for (const HistogramSample& s : gather.histograms()) worth += model::samples_worth(s.h);
       if (reading.samples.fetch_add(worth) + worth > query.samples_max) return too_many_samples();
-      if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms()})) {
+      if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms(), gather.stale()})) {
         reading.stopped = true;
         return {};
       }

@@ -177,8 +177,8 @@ int main(int argc, char** argv) {
       right = right && segment->read_summaries(one, {}, [](const series::ChunkInfo&) -> Status { return {}; });
     }
   });
-  series::DirectoryCache cache(64 << 20);
-  const auto with_cache = must(series::Segment::open(*files, info.name, &cache));
+  series::SegmentCaches caches(64 << 20, 64 << 20);
+  const auto with_cache = must(series::Segment::open(*files, info.name, &caches));
   timed("one series' summaries, cached", picks, "series", 20, [&] {
     for (int i = 0; i < picks; ++i) {
       const std::vector<SeriesRef> one{wanted[static_cast<std::size_t>(i) * 7 % wanted.size()]};
@@ -192,7 +192,7 @@ int main(int argc, char** argv) {
     });
   });
   std::printf("  cache of directories: %.0f bytes per series\n",
-              static_cast<double>(cache.bytes()) / static_cast<double>(all.size()));
+              static_cast<double>(caches.directories.bytes()) / static_cast<double>(all.size()));
   std::vector<std::string> problems;
   timed("verify", samples, "sample", 1, [&] { problems = segment->verify(); });
   right = right && problems.empty();

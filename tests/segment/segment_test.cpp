@@ -67,17 +67,18 @@ TEST_CASE("chunks come in order, with times, counts and summaries of their sampl
   CHECK(status.error().code == Code::cancelled);
 }
 
-TEST_CASE("cached directories answer the same, within their budget, over several segments") {
+TEST_CASE("cached parts answer the same, within their budget, over several segments") {
   const auto seed = std::random_device{}();
   INFO("seed " << seed);
   std::mt19937_64 random(seed);
   SegmentFixture f;
-  storage::series::DirectoryCache cache(200'000);
+  // Small enough that parts come and go.
+  storage::series::SegmentCaches caches(800'000, 400'000);
   std::vector<SegmentModel> models;
   std::vector<std::shared_ptr<const Segment>> segments;
   for (std::uint64_t seal = 1; seal <= 3; ++seal) {
     models.push_back(random_model(random, 1500, 20));
-    segments.push_back(must(Segment::open(*f.files, f.write(models.back(), seal).name, &cache)));
+    segments.push_back(must(Segment::open(*f.files, f.write(models.back(), seal).name, &caches)));
   }
   for (int round = 0; round < 60; ++round) {
     const std::size_t i = random() % models.size();
@@ -85,9 +86,13 @@ TEST_CASE("cached directories answer the same, within their budget, over several
     for (const auto& entry : models[i])
       if (round % 10 == 0 || random() % 500 == 0) wanted.push_back(entry.first);
     CHECK((read_all(*segments[i], wanted) == clipped(models[i], wanted, {})));
-    CHECK(cache.bytes() <= 200'000);
+    CHECK(caches.directories.bytes() <= 800'000);
+    CHECK(caches.values.bytes() <= 300'000);
+    CHECK(caches.times.bytes() <= 100'000);
   }
-  CHECK(cache.bytes() > 0);
+  CHECK(caches.directories.bytes() > 0);
+  CHECK(caches.values.bytes() > 0);
+  CHECK(caches.times.bytes() > 0);
 }
 
 TEST_CASE("a large vshard is cut, small ones share a group, and the stored order is the order of writing") {
