@@ -11,49 +11,33 @@
 
 namespace plumbline {
 
-std::string format_number(double v) {
-  if (std::isnan(v)) return "NaN";
-  if (std::isinf(v)) return v > 0 ? "+Inf" : "-Inf";
-  if (v == 0) return std::signbit(v) ? "-0" : "0";
-  std::array<char, 40> buffer;
+char* put_number(double v, char* to) {
+  const auto put_text = [&](std::string_view text) { return std::ranges::copy(text, to).out; };
+  if (std::isnan(v)) return put_text("NaN");
+  if (std::isinf(v)) return put_text(v > 0 ? "+Inf" : "-Inf");
+  if (v == 0) return put_text(std::signbit(v) ? "-0" : "0");
+  char* const last = to + number_bytes_max;
   const double a = std::fabs(v);
-  // Below 2^53 an integer's shortest digits are all of them.
-  if (a < 0x1p53 && std::trunc(v) == v) {
-    const auto [end, ec] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), static_cast<std::int64_t>(v));
-    return {buffer.data(), end};
-  }
-  const auto [end, ec] =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), v, std::chars_format::scientific);
-  const std::string_view scientific(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
-  if (a < 1e-6 || a >= 1e21) return std::string(scientific);
+  // Below 2^53 an integer's shortest digits are all of them, and so are the digits of what has a fraction.
+  if (a < 0x1p53 && std::trunc(v) == v) return std::to_chars(to, last, static_cast<std::int64_t>(v)).ptr;
+  if (a < 0x1p53 && a >= 1e-6) return std::to_chars(to, last, v, std::chars_format::fixed).ptr;
+  char* const end = std::to_chars(to, last, v, std::chars_format::scientific).ptr;
+  if (a < 1e-6 || a >= 1e21) return end;
   // Go's `f` form: the shortest digits that read back, then zeros (2^64 is 18446744073709552000), where to_chars' fixed form
-  // would print every digit of the exact value.
-  const std::size_t e = scientific.find('e');
+  // would print every digit of the exact value. From 2^53 on no digit is behind the point.
+  const char* const e = std::find(to, end, 'e');
   int exponent = 0;
-  std::from_chars(scientific.data() + e + (scientific[e + 1] == '+' ? 2 : 1), end, exponent);
-  std::array<char, 40> digits;
-  int count = 0;
-  for (const char c : scientific.substr(0, e))
-    if (c >= '0' && c <= '9') digits[static_cast<std::size_t>(count++)] = c;
-  const int point = exponent + 1;  // digits before the decimal point, -5 to 21
-  std::array<char, 64> text;
-  char* to = text.data();
-  const auto put = [&](int from, int n) { to = std::copy_n(digits.data() + from, n, to); };
-  if (v < 0) *to++ = '-';
-  if (point <= 0) {
-    *to++ = '0';
-    *to++ = '.';
-    to = std::fill_n(to, -point, '0');
-    put(0, count);
-  } else if (point >= count) {
-    put(0, count);
-    to = std::fill_n(to, point - count, '0');
-  } else {
-    put(0, point);
-    *to++ = '.';
-    put(point, count - point);
-  }
-  return {text.data(), to};
+  std::from_chars(e + 2, end, exponent);  // e+15
+  int digits = 0;
+  char* put = to + (v < 0 ? 1 : 0);
+  for (const char* c = put; c != e; ++c)
+    if (*c != '.') *put++ = *c, ++digits;
+  return std::fill_n(put, exponent + 1 - digits, '0');
+}
+
+std::string format_number(double v) {
+  std::array<char, number_bytes_max> text;
+  return {text.data(), put_number(v, text.data())};
 }
 
 std::string json_number(double v) {

@@ -13,6 +13,9 @@ namespace plumbline {
 // As Go's strconv.FormatFloat(v, 'f', -1) with "NaN", "+Inf", "-Inf": Prometheus' sample values and `le` labels. `f` form
 // unless |v| < 1e-6 or >= 1e21, then `e` form, as Prometheus' JSON does.
 std::string format_number(double v);
+// The same into memory that has number_bytes_max bytes; the end of what was put there.
+inline constexpr std::size_t number_bytes_max = 40;
+char* put_number(double v, char* to);
 // Shortest text that reads back to the same double; valid JSON for finite values ("null" for others).
 std::string json_number(double v);
 // Accepts what strconv.ParseFloat accepts for decimal numbers, plus Inf, +Inf, -Inf, NaN in any case; nothing around it.

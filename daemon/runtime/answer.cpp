@@ -13,6 +13,8 @@ namespace {
 
 // Below it the answer fits a packet anyway.
 constexpr std::size_t compressed_bytes_min = 1024;
+// Copying more costs more than another system call.
+constexpr std::size_t copied_bytes_max = 32u << 10;
 
 std::string_view phrase(int status) {
   switch (status) {
@@ -127,7 +129,7 @@ http::Response refusal_response(const Refusal& refusal) {
   return response;
 }
 
-std::string serialise(http::Response response, const AnswerStyle& style, std::int64_t now_unix_s) {
+std::string serialise(http::Response response, const AnswerStyle& style, std::int64_t now_unix_s, std::string* rest) {
   const bool bodyless = response.status == 204 || response.status == 304 || response.status < 200;
   if (bodyless) response.body.clear();
   const std::string* content_type = find(response.headers, "content-type");
@@ -141,7 +143,8 @@ std::string serialise(http::Response response, const AnswerStyle& style, std::in
   for (auto& [name, value] : cors_headers(style.cross_origin)) response.with(std::move(name), std::move(value));
 
   std::string out;
-  out.reserve(response.body.size() + 512);
+  const bool apart = rest != nullptr && !style.head_only && response.body.size() > copied_bytes_max;
+  out.reserve((apart ? 0 : response.body.size()) + 512);
   out += "HTTP/1.1 " + std::to_string(response.status) + " ";
   out += phrase(response.status);
   out += "\r\nDate: " + http_date(now_unix_s) + "\r\n";
@@ -164,7 +167,10 @@ std::string serialise(http::Response response, const AnswerStyle& style, std::in
   if (!bodyless) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
   if (!style.keep_alive) out += "Connection: close\r\n";
   out += "\r\n";
-  if (!style.head_only) out += response.body;
+  if (apart)
+    *rest = std::move(response.body);
+  else if (!style.head_only)
+    out += response.body;
   return out;
 }
 

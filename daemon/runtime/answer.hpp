@@ -34,8 +34,8 @@ http::Pairs cors_headers(const CrossOrigin& asked);
 
 // Status line, headers and body. Adds Date, Content-Length, Connection, nosniff, what other origins may do, and a
 // Content-Security-Policy that allows nothing (a handler that serves pages sets its own); compresses text over 1 KiB when the
-// style allows it.
-std::string serialise(http::Response response, const AnswerStyle& style, std::int64_t now_unix_s);
+// style allows it. With `rest`, a large body is left there, uncopied, to be sent after what is returned.
+std::string serialise(http::Response response, const AnswerStyle& style, std::int64_t now_unix_s, std::string* rest = nullptr);
 
 // Prometheus' error envelope for what the server itself answers.
 http::Response refusal_response(const Refusal& refusal);

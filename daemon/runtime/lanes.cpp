@@ -102,7 +102,7 @@ void Lanes::answer(Task& task, http::Response response) {
   Answer answer;
   answer.status = response.status;
   answer.keep_alive = task.style.keep_alive;
-  answer.bytes = serialise(std::move(response), task.style, clock_.now_ns() / 1'000'000'000);
+  answer.bytes = serialise(std::move(response), task.style, clock_.now_ns() / 1'000'000'000, &answer.rest);
   task.done(std::move(answer));
 }
 

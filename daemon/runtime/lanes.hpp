@@ -25,6 +25,7 @@ struct Answer {
   int status = 200;
   bool keep_alive = true;
   std::string bytes;
+  std::string rest;  // of a large answer, after them
 };
 
 struct Task {

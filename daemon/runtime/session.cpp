@@ -317,7 +317,8 @@ asio::awaitable<bool> Session::answer_by(const http::Route* route, http::Request
   Answer answer = co_await work(std::move(task));
   core_.count_request(route->pattern, answer.status);
   const bool keep_alive = answer.keep_alive && !last_;
-  const bool sent = co_await send(std::move(answer.bytes));
+  bool sent = co_await send(std::move(answer.bytes));
+  if (sent && !answer.rest.empty()) sent = co_await send(std::move(answer.rest));
   co_return sent && keep_alive;
 }
 

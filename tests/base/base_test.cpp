@@ -1,3 +1,6 @@
+#include <array>
+#include <bit>
+#include <charconv>
 #include <cmath>
 #include <random>
 
@@ -75,6 +78,36 @@ TEST_CASE("signed keys sort as numbers", "[base][bytes]") {
     w.be_i64(v);
     CHECK(last < w.str());
     last = w.take();
+  }
+}
+
+TEST_CASE("any number reads back from its shortest digits", "[base][text]") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 100'000; ++i) {
+    double v = std::bit_cast<double>(random());
+    if (i % 2 == 0) v = std::ldexp(static_cast<double>(static_cast<std::int64_t>(random())), static_cast<int>(random() % 90) - 80);
+    if (i % 10 == 0) v = static_cast<double>(static_cast<std::int64_t>(random() >> random() % 64)) / 1000;
+    if (!std::isfinite(v) || v == 0) continue;
+    const std::string text = format_number(v);
+    INFO(text);
+    REQUIRE(text.size() <= number_bytes_max);
+    REQUIRE(parse_number(text) == v);
+    const double a = std::fabs(v);
+    REQUIRE((text.find('e') != std::string::npos) == (a < 1e-6 || a >= 1e21));
+    // As many digits that count as the shortest scientific form has.
+    std::array<char, 40> shortest;
+    const auto end = std::to_chars(shortest.data(), shortest.data() + shortest.size(), v, std::chars_format::scientific).ptr;
+    const auto digits = [](std::string_view s) {
+      s = s.substr(0, s.find('e'));
+      std::string out;
+      for (const char c : s)
+        if (c >= '0' && c <= '9' && (c != '0' || !out.empty())) out += c;
+      while (out.ends_with('0')) out.pop_back();
+      return out;
+    };
+    REQUIRE(digits(text) == digits({shortest.data(), end}));
   }
 }
 

@@ -121,6 +121,19 @@ TEST_CASE("answers carry their framing and nothing a handler slips in", "[runtim
   CHECK(head.find("Content-Length: 5\r\n") != std::string::npos);
 }
 
+TEST_CASE("a large body is not copied behind its head", "[runtime][answer]") {
+  const std::string text(100'000, 'x');
+  std::string rest;
+  CHECK(serialise(http::Response::text(text), {}, 0, &rest).ends_with("Content-Length: 100000\r\n\r\n"));
+  CHECK(rest == text);
+  rest.clear();
+  CHECK(serialise(http::Response::text("short"), {}, 0, &rest).ends_with("\r\n\r\nshort"));
+  AnswerStyle style;
+  style.head_only = true;
+  CHECK(serialise(http::Response::text(text), style, 0, &rest).ends_with("\r\n\r\n"));
+  CHECK(rest.empty());
+}
+
 TEST_CASE("long text is compressed for who wants it", "[runtime][answer]") {
   const std::string text(5000, 'x');
   AnswerStyle style;
