@@ -29,7 +29,7 @@ bool truncate(std::vector<T>& v, std::size_t limit) {
   return true;
 }
 
-Result<Response> answer(Result<Answer> result, std::size_t limit, std::string_view stats) {
+Result<Response> answer(Result<Answer> result, std::size_t limit, std::string_view stats, Workers* workers) {
   if (!result) {
     if (result.error().code != Code::invalid_input) return fail(result.error());
     return fail(bad_parameter("query", result.error().message));
@@ -38,10 +38,7 @@ Result<Response> answer(Result<Answer> result, std::size_t limit, std::string_vi
   if (auto* v = std::get_if<Vector>(&result->value)) cut = truncate(*v, limit);
   if (auto* m = std::get_if<Matrix>(&result->value)) cut = truncate(*m, limit);
   if (cut) result->warnings.push_back(truncated);
-  std::string data;
-  JsonWriter w(data);
-  write_value(w, result->value, stats);
-  return prometheus_success(data, result->warnings, result->infos);
+  return prometheus_success([&](JsonWriter& w) { write_value(w, result->value, stats, workers); }, result->warnings, result->infos);
 }
 
 // Grafana escapes label names that are not [a-zA-Z_][a-zA-Z0-9_]*: U__my_2e_metric is my.metric, "__" is "_".
@@ -111,7 +108,7 @@ struct Api {
     std::string told;
     JsonWriter w(told);
     if (!wanted.empty()) write_stats(w, stats, r.waited, asked.start_ms, asked.step_ms, wanted == "all");
-    return answer(std::move(result), limit, told);
+    return answer(std::move(result), limit, told, options.workers.get());
   }
 
   Result<Response> query(const Request& r) const {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "query/promql/evaluator.hpp"
+#include "query/promql/fold.hpp"
 #include "query/promql/numbers.hpp"
 
 namespace plumbline::query::promql {
@@ -16,46 +17,6 @@ namespace {
 
 Labels group_labels(const Aggregate& a, const Labels& labels) {
   return a.without ? drop_labels(labels, a.grouping, true) : keep_labels(labels, a.grouping);
-}
-
-// What is known of one group at one step.
-struct Cell {
-  KahanMean mean;     // sum, avg (a sum is its accumulator)
-  double value = 0;   // min, max; sum of squared distances for stddev
-  double center = 0;  // running mean for stddev
-  double count = 0;
-};
-
-void fold_value(Tok op, Cell& c, double v) {
-  c.count += 1;
-  const bool first = c.count == 1;
-  switch (op) {
-    case Tok::sum:
-      if (first) c.mean.acc.sum = v;
-      else c.mean.acc.add(v);
-      break;
-    case Tok::avg: c.mean.add(v); break;
-    case Tok::min:
-      if (first || c.value > v || std::isnan(c.value)) c.value = v;
-      break;
-    case Tok::max:
-      if (first || c.value < v || std::isnan(c.value)) c.value = v;
-      break;
-    case Tok::stddev:
-    case Tok::stdvar: {
-      // Welford, without compensation, as upstream; an infinite first value makes the group NaN.
-      if (first) {
-        c.center = v;
-        c.value = std::isfinite(v) ? 0 : nan_value;
-        break;
-      }
-      const double delta = v - c.center;
-      c.center += delta / c.count;
-      c.value += delta * (v - c.center);
-      break;
-    }
-    default: break;
-  }
 }
 
 // The histograms of one group at one step.
@@ -69,21 +30,16 @@ bool adds_histograms(Tok op) { return op == Tok::sum || op == Tok::avg; }
 
 struct FoldedGroup {
   Labels labels;
-  std::vector<Cell> cells;
+  Labels first;  // of its series, the one that sorts first: groups come in this order
+  Fold floats;
   std::vector<HistogramCell> histograms;  // empty until there is one
 };
 
-double finish(Tok op, const Cell& c) {
-  switch (op) {
-    case Tok::sum: return c.mean.acc.total();
-    case Tok::avg: return c.mean.value();
-    case Tok::count: return c.count;
-    case Tok::group: return 1;
-    case Tok::stdvar: return c.value / c.count;
-    case Tok::stddev: return std::sqrt(c.value / c.count);
-    default: return c.value;
-  }
-}
+struct FoldedGroups {
+  LabelIndex index;
+  std::vector<FoldedGroup> groups;
+  Columns later;  // with histograms, whose sums depend on the order
+};
 
 // Input columns of each group, groups in order of appearance.
 struct Groups {
@@ -118,10 +74,9 @@ Result<Columns> Evaluator::aggregate(const Aggregate& a, const Grid& grid) {
 }
 
 Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
-  LabelIndex index;
-  std::vector<FoldedGroup> groups;
+  std::vector<FoldedGroups> parts(Fold::merges(a.op) ? storage::parts_max : 1);
   const auto add_histogram = [&](FoldedGroup& group, std::size_t i, const NativeHistogram& h, std::string_view metric) {
-    if (a.op == Tok::count || a.op == Tok::group) return void(group.cells[i].count += 1);
+    if (a.op == Tok::count || a.op == Tok::group) return group.floats.add_one(i);
     if (!adds_histograms(a.op)) return inform(*a.inner, fmt::format("ignored histogram in {} aggregation", spelling(a.op)));
     if (group.histograms.empty()) group.histograms.resize(grid.count);
     HistogramCell& cell = group.histograms[i];
@@ -133,42 +88,69 @@ Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
     else if (!cell.incompatible)
       cell.incompatible = !add_noted(*cell.sum, h, 1, *a.inner, metric, "aggregation");
   };
-  const Sink add = [&](Column&& c) -> Status {
+  const auto add = [&](FoldedGroups& to, Column&& c) -> Status {
     Labels key = group_labels(a, c.labels);
-    const auto [at, fresh] = index.try_emplace(key, groups.size());
+    const auto [at, fresh] = to.index.try_emplace(key, to.groups.size());
     if (fresh) {
       PLUMBLINE_CHECK_OK(charge(grid.count));
-      groups.push_back({std::move(key), std::vector<Cell>(grid.count), {}});
+      to.groups.push_back({std::move(key), c.labels, Fold(a.op, grid.count), {}});
     }
-    FoldedGroup& group = groups[at->second];
-    for (std::size_t i = 0; i < grid.count; ++i)
-      if (c.present[i])
-        fold_value(a.op, group.cells[i], c.values[i]);
-      else if (const NativeHistogram* h = c.histogram(i))
-        add_histogram(group, i, *h, c.labels.metric());
+    FoldedGroup& group = to.groups[at->second];
+    group.floats.add(c);
+    if (!c.histograms.empty())
+      for (std::size_t i = 0; i < grid.count; ++i)
+        if (const NativeHistogram* h = c.histogram(i); h != nullptr && !c.present[i]) add_histogram(group, i, *h, c.labels.metric());
+    if (c.labels < group.first) group.first = std::move(c.labels);
     release(c.values.size());
     return {};
   };
-  PLUMBLINE_CHECK_OK(each(*a.inner, grid, add));
+  if (parts.size() == 1) {
+    PLUMBLINE_CHECK_OK(each(*a.inner, grid, [&](Column&& c) { return add(parts[0], std::move(c)); }));
+  } else {
+    PLUMBLINE_CHECK_OK(each_part(*a.inner, grid, [&](std::size_t part, Column&& c) -> Status {
+      if (c.histograms.empty()) return add(parts[part], std::move(c));
+      parts[part].later.push_back(std::move(c));
+      return {};
+    }));
+  }
+  FoldedGroups& all = parts[0];
+  for (std::size_t p = 1; p < parts.size(); ++p) {
+    for (FoldedGroup& group : parts[p].groups) {
+      const auto [at, fresh] = all.index.try_emplace(group.labels, all.groups.size());
+      if (fresh) {
+        all.groups.push_back(std::move(group));
+        continue;
+      }
+      FoldedGroup& to = all.groups[at->second];
+      to.floats.merge(group.floats);
+      if (group.first < to.first) to.first = std::move(group.first);
+      release(grid.count);
+    }
+    std::ranges::move(parts[p].later, std::back_inserter(all.later));
+    parts[p] = {};
+  }
+  std::ranges::sort(all.later, {}, &Column::labels);
+  for (Column& c : all.later) PLUMBLINE_CHECK_OK(add(all, std::move(c)));
+  std::vector<FoldedGroup>& groups = all.groups;
+  std::ranges::sort(groups, {}, &FoldedGroup::first);
   Columns out;
   for (FoldedGroup& group : groups) {
     Column c(std::move(group.labels), grid.count);
     for (std::size_t i = 0; i < grid.count; ++i) {
       HistogramCell none;
       HistogramCell& h = group.histograms.empty() ? none : group.histograms[i];
-      if (h.count > 0 && group.cells[i].count > 0) {
+      if (h.count > 0 && group.floats.any(i)) {
         warn(*a.inner, "encountered a mix of histograms and floats for aggregation");
       } else if (h.count > 0) {
         if (h.incompatible) continue;
         if (h.reset && h.no_reset) warn(*a.inner, "conflicting counter resets during histogram aggregation");
         if (a.op == Tok::avg) divide(*h.sum, h.count);
         c.set(i, std::move(h.sum));
-      } else if (group.cells[i].count > 0) {
-        c.set(i, finish(a.op, group.cells[i]));
+      } else if (group.floats.any(i)) {
+        c.set(i, group.floats.value(i));
       }
     }
-    std::vector<Cell>().swap(group.cells);
-    std::vector<HistogramCell>().swap(group.histograms);
+    group = FoldedGroup{{}, {}, Fold(Tok::group, 0), {}};  // its memory, while the columns grow
     out.push_back(std::move(c));
   }
   return out;
@@ -208,23 +190,42 @@ Result<Columns> Evaluator::pick(const Aggregate& a, const Grid& grid) {
     if (std::isnan(r)) return !std::isnan(l);
     return top ? l > r : l < r;
   };
-  std::vector<std::size_t> order;   // of an instant query's answer
-  std::vector<std::size_t> there;
+  struct Candidate {
+    double v = 0;
+    std::size_t column = 0;
+  };
+  // A heap of the best so far, the worst of them on top.
+  const auto before = [&](const Candidate& l, const Candidate& r) { return better(l.v, r.v) || (!better(r.v, l.v) && l.column < r.column); };
+  std::vector<Candidate> best;
+  std::vector<std::size_t> order;  // of an instant query's answer
   for (const std::vector<std::size_t>& members : groups.members) {
     PLUMBLINE_CHECK_OK(tick());
     for (std::size_t i = 0; i < grid.count; ++i) {
-      there.clear();
-      for (const std::size_t c : members)
-        if (columns[c].has(i)) there.push_back(c);
       const double k = std::trunc(parameter[i]);
-      const std::size_t keep = k < 1 ? 0 : std::min(there.size(), k > 1e9 ? there.size() : static_cast<std::size_t>(k));
-      if (a.op != Tok::limitk)
-        std::ranges::sort(there, [&](std::size_t l, std::size_t r) {
-          const double left = columns[l].values[i], right = columns[r].values[i];
-          return better(left, right) || (!better(right, left) && l < r);
-        });
-      for (std::size_t n = keep; n < there.size(); ++n) columns[there[n]].drop(i);
-      if (grid.count == 1) order.insert(order.end(), there.begin(), there.begin() + static_cast<std::ptrdiff_t>(keep));
+      const std::size_t keep = k < 1 ? 0 : k > 1e9 ? members.size() : static_cast<std::size_t>(k);
+      best.clear();
+      for (const std::size_t c : members) {
+        Column& column = columns[c];
+        if (!column.has(i)) continue;
+        const Candidate candidate{column.values[i], c};
+        if (best.size() < keep) {
+          best.push_back(candidate);
+          if (a.op != Tok::limitk) std::ranges::push_heap(best, before);
+          continue;
+        }
+        // Equal ones come later, and lose.
+        if (a.op == Tok::limitk || keep == 0 || !better(candidate.v, best.front().v)) {
+          column.drop(i);
+          continue;
+        }
+        std::ranges::pop_heap(best, before);
+        columns[best.back().column].drop(i);
+        best.back() = candidate;
+        std::ranges::push_heap(best, before);
+      }
+      if (grid.count != 1) continue;
+      if (a.op != Tok::limitk) std::ranges::sort_heap(best, before);
+      for (const Candidate& candidate : best) order.push_back(candidate.column);
     }
   }
   if (grid.count != 1) return columns;

@@ -172,9 +172,8 @@ Status Evaluator::each_range(const Expr& e, const Grid& grid, const RangeSink& s
   return done;
 }
 
-Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
+Result<std::vector<Scalars>> Evaluator::range_scalars(const Call& c, const Grid& grid) {
   const Fn fn = c.function->id;
-  const Expr* range = &range_argument(c);
   std::vector<Scalars> scalars;
   for (const ExprPtr& a : c.arguments) {
     if (type_of(*a) == Type::matrix) continue;
@@ -195,26 +194,46 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
       if (!(scalars[1][i] > 0 && scalars[1][i] < 1))
         return execution_error(fmt::format("invalid trend factor. Expected: 0 < tf < 1, got: {:f}", scalars[1][i]));
     }
-  if (range->kind == Kind::matrix)
-    if (const auto& m = static_cast<const MatrixSelector&>(*range); m.selector->extended != Extended::none)
+  return scalars;
+}
+
+bool Evaluator::in_parts(const Call& c, const Grid& grid) const {
+  const Expr& range = range_argument(c);
+  if (range.kind != Kind::matrix) return false;
+  const auto& m = static_cast<const MatrixSelector&>(range);
+  const Timing& timing = timings_.at(&range);
+  const bool summaries = summary_argument(c) != nullptr && summaries_pay(timing.range, grid.count, grid.last() - grid.start);
+  return m.selector->extended == Extended::none && read_once(timing.source) && !summaries;
+}
+
+Status Evaluator::range_call_parts(const Call& c, const Grid& grid, const PartSink& sink) {
+  PLUMBLINE_TRY(const std::vector<Scalars> scalars, range_scalars(c, grid));
+  const Timing& timing = timings_.at(&range_argument(c));
+  WindowPlans plans = plans_of(c, grid, timing);
+  const auto to_column = [&](const RangeSeries& series) {
+    count(timing, grid, series);
+    return range_column(c, grid, timing, scalars, plans, series);
+  };
+  return read_columns(timing.source, false, to_column, sink);
+}
+
+Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
+  if (in_parts(c, grid)) return by_labels([&](const PartSink& parts) { return range_call_parts(c, grid, parts); }, named_sink(c, sink));
+  PLUMBLINE_TRY(const std::vector<Scalars> scalars, range_scalars(c, grid));
+  const Expr& range = range_argument(c);
+  if (range.kind == Kind::matrix)
+    if (const auto& m = static_cast<const MatrixSelector&>(range); m.selector->extended != Extended::none)
       return extended_call(c, m, grid, sink);
-  const Timing& timing = timings_.at(range);
+  const Timing& timing = timings_.at(&range);
   if (const MatrixSelector* m = summary_argument(c);
       m != nullptr && !sources_[timing.source].loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start)) {
     PLUMBLINE_TRY(const bool done, summary_call(c, *m, grid, sink));
     if (done) return {};
   }
   const Sink named = named_sink(c, sink);
-  if (range->kind == Kind::matrix && read_once(timing.source)) {
-    PLUMBLINE_TRY(Columns columns, read_columns(timing.source, false, [&](const RangeSeries& series) {
-      count(timing, grid, series);
-      return range_column(c, grid, timing, scalars, series);
-    }));
-    for (Column& column : columns) PLUMBLINE_CHECK_OK(named(std::move(column)));
-    return {};
-  }
-  return each_range(*range, grid, [&](const RangeSeries& series) -> Status {
-    PLUMBLINE_TRY(std::optional<Column> column, range_column(c, grid, timing, scalars, series));
+  WindowPlans plans = plans_of(c, grid, timing);
+  return each_range(range, grid, [&](const RangeSeries& series) -> Status {
+    PLUMBLINE_TRY(std::optional<Column> column, range_column(c, grid, timing, scalars, plans, series));
     if (!column) return {};
     PLUMBLINE_CHECK_OK(charge(grid.count));
     return named(std::move(*column));
@@ -222,25 +241,50 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
 }
 
 Sink Evaluator::named_sink(const Call& c, const Sink& sink) {
+  const PartSink named = named_parts(c, [sink](std::size_t, Column&& column) { return sink(std::move(column)); });
+  return [named](Column&& column) { return named(0, std::move(column)); };
+}
+
+Evaluator::PartSink Evaluator::named_parts(const Call& c, const PartSink& sink) {
   const Fn fn = c.function->id;
   if (keeps_name(fn)) return sink;
   const Expr& range = range_argument(c);
   // Series of one metric stay distinct without its name.
   const bool one_metric = range.kind == Kind::matrix && static_cast<const MatrixSelector&>(range).selector->names_one_metric();
   const bool counter = fn == Fn::rate || fn == Fn::increase;
-  return [this, &c, sink, counter, one_metric, informed = std::string(), seen = LabelIndex()](Column&& column) mutable -> Status {
+  struct Seen {
+    std::array<std::string, storage::parts_max> informed;  // the metric that was looked at last in each part
+    Mutex mutex;
+    LabelIndex labels PLUMBLINE_GUARDED_BY(mutex);
+  };
+  return [this, &c, sink, counter, one_metric, seen = std::make_shared<Seen>()](std::size_t part, Column&& column) -> Status {
+    std::string& informed = seen->informed[part];
     if (const std::string_view name = column.labels.metric(); counter && name != informed && column.histograms.empty()) {
       informed = name;
       inform_counter(c, column.labels);
     }
     column.labels = std::move(column.labels).without(model::metric_name_label);
-    if (!one_metric && !seen.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
-    return sink(std::move(column));
+    if (!one_metric) {
+      Lock lock(seen->mutex);
+      if (!seen->labels.try_emplace(column.labels, 0).second) return execution_error(std::string(same_labelset));
+    }
+    return sink(part, std::move(column));
   };
 }
 
+WindowPlans Evaluator::plans_of(const Call& c, const Grid& grid, const Timing& timing) {
+  std::vector<std::int64_t> ends(grid.count);
+  for (std::size_t i = 0; i < grid.count; ++i) ends[i] = timing.reference(grid.at(i));
+  switch (c.function->id) {
+    case Fn::rate: return {std::move(ends), timing.range, WindowPlans::Rate::per_second};
+    case Fn::increase:
+    case Fn::delta: return {std::move(ends), timing.range, WindowPlans::Rate::per_window};
+    default: return {std::move(ends), timing.range, WindowPlans::Rate::none};
+  }
+}
+
 Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid& grid, const Timing& timing,
-                                                      const std::vector<Scalars>& scalars, const RangeSeries& series) {
+                                                      const std::vector<Scalars>& scalars, WindowPlans& plans, const RangeSeries& series) {
   const Fn fn = c.function->id;
   std::optional<Column> column;
   if (!series.histograms.empty()) {
@@ -251,21 +295,22 @@ Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid&
   }
   const std::span<const Sample> samples = series.samples;
   if (samples.empty()) return column;
-  const bool counter = fn == Fn::rate || fn == Fn::increase;
-  const std::vector<std::size_t> resets = counter ? counter_resets(samples) : std::vector<std::size_t>{};
+  const std::shared_ptr<const WindowPlan> plan = plans.of(samples);
+  if (fn == Fn::rate || fn == Fn::increase || fn == Fn::delta) {
+    column.emplace(series.labels, grid.count);
+    if (!planned_rates(samples, plans, *plan, fn != Fn::delta, fn == Fn::rate, *column)) column.reset();
+    return column;
+  }
   const bool overlapping = grid.count > 1 && timing.range >= 2 * grid.step && Sliding::supports(fn);
   Sliding sliding(fn, samples);
-  std::size_t low = 0, high = 0, reset_low = 0, reset_high = 0;
   std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
   Window w;
   w.range = timing.range;
   for (std::size_t i = 0; i < grid.count; ++i) {
-    w.now = grid.at(i);
-    w.end = timing.reference(w.now);
-    // Windows only move forward, so both ends do too.
-    while (high < samples.size() && samples[high].t <= w.end) ++high;
-    while (low < high && samples[low].t <= w.end - w.range) ++low;
+    const auto [low, high, factor, limit] = (*plan)[i];
     if (low == high) continue;
+    w.now = grid.at(i);
+    w.end = plans.end(i);
     w.samples = samples.subspan(low, high - low);
     if (!scalars.empty()) w.p1 = scalars[0][i];
     if (scalars.size() > 1) w.p2 = scalars[1][i];
@@ -274,16 +319,7 @@ Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid&
       looked_at = 0;
       PLUMBLINE_CHECK_OK(tick());
     }
-    if (!overlapping || !sliding.at(low, high, w.p1, v)) {
-      if (counter) {
-        // A reset counts when both samples around it are inside.
-        while (reset_high < resets.size() && resets[reset_high] < high) ++reset_high;
-        while (reset_low < reset_high && resets[reset_low] <= low) ++reset_low;
-        w.resets = std::span(resets).subspan(reset_low, reset_high - reset_low);
-        w.first_index = low;
-      }
-      if (!evaluate_window(fn, w, v)) continue;
-    }
+    if ((!overlapping || !sliding.at(low, high, w.p1, v)) && !evaluate_window(fn, w, v)) continue;
     if (!column) column.emplace(series.labels, grid.count);
     column->set(i, v);
   }

@@ -1,6 +1,7 @@
 #include "query/promql/evaluator.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -146,6 +147,34 @@ Status Evaluator::each_here(const Expr& e, const Grid& grid, const Sink& sink) {
   return execution_error(fmt::format("an instant vector was expected, got {}", documented(type_of(e))));
 }
 
+Status Evaluator::each_part(const Expr& e, const Grid& grid, const PartSink& sink) {
+  const Expr& inner = unwrap(e);
+  if (grid.count <= 1 || !constant(e)) {
+    if (inner.kind == Kind::selector) {
+      const auto& s = static_cast<const Selector&>(inner);
+      if (s.extended != Extended::smoothed && read_once(timings_.at(&s).source)) return selector_parts(s, grid, false, sink);
+    }
+    if (inner.kind == Kind::call) {
+      const auto& c = static_cast<const Call&>(inner);
+      if (is_range_function(c.function->id) && in_parts(c, grid)) return range_call_parts(c, grid, named_parts(c, sink));
+    }
+  }
+  return each(e, grid, [&](Column&& c) { return sink(0, std::move(c)); });
+}
+
+Status Evaluator::by_labels(const std::function<Status(const PartSink&)>& produce, const Sink& sink) {
+  std::array<Columns, storage::parts_max> parts;
+  PLUMBLINE_CHECK_OK(produce([&](std::size_t part, Column&& c) -> Status {
+    parts[part].push_back(std::move(c));
+    return {};
+  }));
+  Columns all = std::move(parts[0]);
+  for (std::size_t i = 1; i < parts.size(); ++i) std::ranges::move(parts[i], std::back_inserter(all));
+  std::ranges::sort(all, {}, &Column::labels);
+  for (Column& c : all) PLUMBLINE_CHECK_OK(sink(std::move(c)));
+  return {};
+}
+
 Result<Columns> Evaluator::collect(const Expr& e, const Grid& grid) {
   Columns out;
   PLUMBLINE_CHECK_OK(each(e, grid, [&](Column&& c) -> Status {
@@ -218,20 +247,21 @@ std::optional<Column> Evaluator::newest_samples(const RangeSeries& series, const
   return out;
 }
 
+Status Evaluator::selector_parts(const Selector& s, const Grid& grid, bool timestamps, const PartSink& sink) {
+  const Timing& timing = timings_.at(&s);
+  const auto to_column = [&](const RangeSeries& series) -> Result<std::optional<Column>> {
+    std::optional<Column> column = newest_samples(series, timing, grid, timestamps);
+    if (column) count(*column);
+    return column;
+  };
+  return read_columns(timing.source, true, to_column, sink);
+}
+
 Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink) {
   if (s.extended == Extended::smoothed && !timestamps) return smoothed_selector(s, grid, sink);
   const Timing& timing = timings_.at(&s);
-  const auto to_column = [&](const RangeSeries& series) -> Result<std::optional<Column>> {
-    return newest_samples(series, timing, grid, timestamps);
-  };
-  if (read_once(timing.source)) {
-    PLUMBLINE_TRY(Columns columns, read_columns(timing.source, true, to_column));
-    for (Column& c : columns) {
-      count(c);
-      PLUMBLINE_CHECK_OK(sink(std::move(c)));
-    }
-    return {};
-  }
+  if (read_once(timing.source))
+    return by_labels([&](const PartSink& parts) { return selector_parts(s, grid, timestamps, parts); }, sink);
   std::size_t done = 0;
   PLUMBLINE_TRY(const auto* read, loaded(timing.source));
   for (const LoadedSeries& series : *read) {

@@ -17,6 +17,7 @@
 #include "query/promql/ast.hpp"
 #include "query/promql/functions.hpp"
 #include "query/promql/value.hpp"
+#include "query/promql/window_plan.hpp"
 #include "query/query.hpp"
 
 namespace plumbline::query::promql {
@@ -74,6 +75,9 @@ class Evaluator {
   using RangeSink = std::function<Status(const RangeSeries&)>;
   // One series to its column, called from several threads at once. No column: no value at any step.
   using ToColumn = std::function<Result<std::optional<Column>>(const RangeSeries&)>;
+  // Takes columns from several threads at once: those of one part come one after another. Which series is in which part does not
+  // depend on threads.
+  using PartSink = std::function<Status(std::size_t part, Column&&)>;
 
   // prepare.cpp
   Status prepare(const Expr& e, model::TimeRange times);
@@ -86,8 +90,8 @@ class Evaluator {
   // Reads what the source asks for; of the series that match, those that `wanted` takes, which is asked from several threads.
   using Wanted = std::function<bool(const Labels&)>;
   Status read_source(Source& source, const Wanted& wanted);
-  // The columns of a source that nobody else needs: its samples are turned into them as they are read, and not kept. Sorted.
-  Result<Columns> read_columns(std::size_t source, bool keep_stale, const ToColumn& to_column);
+  // The columns of a source that nobody else needs: its samples are turned into them as they are read, and not kept.
+  Status read_columns(std::size_t source, bool keep_stale, const ToColumn& to_column, const PartSink& sink);
   bool read_once(std::size_t source) const { return sources_[source].uses == 1 && !sources_[source].loaded; }
   Grid subquery_grid(const Timing& timing, const Grid& grid) const;
   bool constant(const Expr& e) const;
@@ -95,9 +99,14 @@ class Evaluator {
   // evaluator.cpp
   Status each(const Expr& e, const Grid& grid, const Sink& sink);
   Status each_here(const Expr& e, const Grid& grid, const Sink& sink);
+  // As each(), but in any order and from several threads where selectors are read only for this.
+  Status each_part(const Expr& e, const Grid& grid, const PartSink& sink);
+  // What `produce` gives its sink, one column after another and by labels.
+  static Status by_labels(const std::function<Status(const PartSink&)>& produce, const Sink& sink);
   Result<Columns> collect(const Expr& e, const Grid& grid);
   Result<Scalars> scalar(const Expr& e, const Grid& grid);
   Status selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink);
+  Status selector_parts(const Selector& s, const Grid& grid, bool timestamps, const PartSink& sink);
   std::optional<Column> newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid, bool timestamps) const;
   Result<Columns> unary(const Unary& u, const Grid& grid);
   Answer answer_vector(Columns columns);
@@ -107,11 +116,18 @@ class Evaluator {
   // calls.cpp
   Status each_range(const Expr& e, const Grid& grid, const RangeSink& sink);
   Status range_call(const Call& c, const Grid& grid, const Sink& sink);
+  // Whether the range vector is read for this call alone, without modifiers of its range.
+  bool in_parts(const Call& c, const Grid& grid) const;
+  // The columns have the metric's names as they were.
+  Status range_call_parts(const Call& c, const Grid& grid, const PartSink& sink);
+  Result<std::vector<Scalars>> range_scalars(const Call& c, const Grid& grid);
   // What range_call does with one series; the column still has the metric's name.
   Result<std::optional<Column>> range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars,
-                                             const RangeSeries& series);
+                                             WindowPlans& plans, const RangeSeries& series);
+  static WindowPlans plans_of(const Call& c, const Grid& grid, const Timing& timing);
   // Columns of a range function, with the metric's names as they were: drops them, and says what has to be said of them.
   Sink named_sink(const Call& c, const Sink& sink);
+  PartSink named_parts(const Call& c, const PartSink& sink);
   Result<Columns> absent(const Call& c, const Grid& grid);
 
   // extended_ranges.cpp

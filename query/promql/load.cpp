@@ -29,8 +29,8 @@ std::size_t worth_of(const storage::SeriesPoints& points) {
   return worth;
 }
 
-bool any_stale(std::span<const Sample> samples, std::span<const HistogramPoint> histograms) {
-  return std::ranges::any_of(samples, [](const Sample& s) { return model::is_stale(s.v); }) ||
+bool any_stale(const storage::SeriesPoints& points, std::span<const HistogramPoint> histograms) {
+  return (points.stale_markers && std::ranges::any_of(points.samples, [](const Sample& s) { return model::is_stale(s.v); })) ||
          std::ranges::any_of(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
 }
 
@@ -86,7 +86,7 @@ Status Evaluator::read_source(Source& source, const Wanted& wanted) {
     if (wanted && !wanted(labels)) return {};
     PLUMBLINE_CHECK_OK(charge(worth_of(points)));
     LoadedSeries one{labels, {points.samples.begin(), points.samples.end()}, evaluable(points.histograms), false};
-    one.stale = any_stale(one.samples, one.histograms);
+    one.stale = any_stale(points, one.histograms);
     parts[part].push_back(std::move(one));
     return {};
   };
@@ -96,37 +96,28 @@ Status Evaluator::read_source(Source& source, const Wanted& wanted) {
   return {};
 }
 
-Result<Columns> Evaluator::read_columns(std::size_t index, bool keep_stale, const ToColumn& to_column) {
-  struct Part {
-    Columns columns;
-    std::vector<Sample> kept;
-  };
-  std::array<Part, storage::parts_max> parts;
+Status Evaluator::read_columns(std::size_t index, bool keep_stale, const ToColumn& to_column, const PartSink& sink) {
+  std::array<std::vector<Sample>, storage::parts_max> parts;
   const auto turn = [&](std::size_t part_number, const Labels& labels, const storage::SeriesPoints& points) -> Status {
-    Part& part = parts[part_number];
+    std::vector<Sample>& kept = parts[part_number];
     // The samples of a series count while it is looked at.
     const std::size_t worth = worth_of(points);
     PLUMBLINE_CHECK_OK(charge(worth));
     std::span<const Sample> samples = points.samples;
     std::vector<HistogramPoint> histograms = evaluable(points.histograms);
-    if (!keep_stale && any_stale(samples, histograms)) {
-      part.kept.clear();
-      std::ranges::copy_if(samples, std::back_inserter(part.kept), [](const Sample& s) { return !model::is_stale(s.v); });
-      samples = part.kept;
+    if (!keep_stale && any_stale(points, histograms)) {
+      kept.clear();
+      std::ranges::copy_if(samples, std::back_inserter(kept), [](const Sample& s) { return !model::is_stale(s.v); });
+      samples = kept;
       std::erase_if(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
     }
     PLUMBLINE_TRY(std::optional<Column> column, to_column({labels, samples, histograms}));
     release(worth);
     if (!column) return {};
     PLUMBLINE_CHECK_OK(charge(column->values.size()));
-    part.columns.push_back(std::move(*column));
-    return {};
+    return sink(part_number, std::move(*column));
   };
-  PLUMBLINE_CHECK_OK(read(sources_[index], turn));
-  Columns out = std::move(parts[0].columns);
-  for (std::size_t i = 1; i < parts.size(); ++i) std::ranges::move(parts[i].columns, std::back_inserter(out));
-  std::ranges::sort(out, {}, &Column::labels);
-  return out;
+  return read(sources_[index], turn);
 }
 
 }  // namespace plumbline::query::promql

@@ -55,6 +55,25 @@ struct KahanMean {
     acc.lost *= q;
     acc.add(v / count);
   }
+  // As if what `other` has seen had come after what this one has. Both have seen something.
+  void merge(const KahanMean& other) {
+    if (!running && !other.running) {
+      KahanSum next = acc;
+      next.add(other.acc.sum);
+      if (!std::isinf(next.sum)) {
+        next.lost += other.acc.lost;
+        acc = next;
+        count += other.count;
+        return;
+      }
+    }
+    const double left = value(), right = other.value();
+    const double all = count + other.count;
+    // Infinities are not to meet in a difference.
+    acc = {std::isfinite(left) && std::isfinite(right) ? left * (count / all) + right * (other.count / all) : left + right, 0};
+    count = all;
+    running = true;
+  }
   double value() const { return running ? acc.sum + acc.lost : acc.sum / count + acc.lost / count; }
 };
 

@@ -1,5 +1,6 @@
 #include "query/promql/range_functions.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "query/promql/numbers.hpp"
@@ -101,26 +102,14 @@ const Sample& best(std::span<const Sample> s, Beats beats) {
 
 }  // namespace
 
-// An edge further away than 1.1 average distances gets half a distance only, since the series probably starts or ends inside.
 bool extrapolate(const Edges& s, double result, std::int64_t end, std::int64_t range, bool counter, bool per_second,
                  double& out) {
   if (s.count < 2) return false;
-  double to_start = seconds(s.first.t - (end - range));
-  double to_end = seconds(end - s.last.t);
-  const double sampled = seconds(s.last.t - s.first.t);
-  const double average = sampled / static_cast<double>(s.count - 1);
-  const double threshold = average * 1.1;
-  if (to_start >= threshold) to_start = average / 2;
-  if (counter) {
-    // A counter is never negative: extrapolation stops where it would cross zero.
-    double to_zero = to_start;
-    if (result > 0 && s.first.v >= 0) to_zero = sampled * (s.first.v / result);
-    if (to_zero < to_start) to_start = to_zero;
-  }
-  if (to_end >= threshold) to_end = average / 2;
-  double factor = (sampled + to_start + to_end) / sampled;
-  if (per_second) factor /= seconds(range);
-  out = result * factor;
+  Extent extent = extent_of(s.first.t, s.last.t, s.count, end, range);
+  // A counter is never negative: extrapolation stops where it would cross zero.
+  if (counter && result > 0 && s.first.v >= 0)
+    extent.to_start = std::min(extent.to_start, extent.sampled * (s.first.v / result));
+  out = result * factor_of(extent, range, per_second);
   return true;
 }
 

@@ -27,6 +27,25 @@ struct Edges {
   Sample first, last;
   std::size_t count = 0;
 };
+// How a window's samples lie in it, in seconds: from first to last, and to the window's edges as far as is extrapolated.
+struct Extent {
+  double sampled = 0, to_start = 0, to_end = 0;
+};
+// An edge further away than 1.1 average distances gets half a distance only, since the series probably starts or ends inside.
+inline Extent extent_of(std::int64_t first, std::int64_t last, std::size_t count, std::int64_t end, std::int64_t range) {
+  const auto seconds = [](std::int64_t ms) { return static_cast<double>(ms) / 1000; };
+  Extent out{seconds(last - first), seconds(first - (end - range)), seconds(end - last)};
+  const double average = out.sampled / static_cast<double>(count - 1);
+  const double threshold = average * 1.1;
+  if (out.to_start >= threshold) out.to_start = average / 2;
+  if (out.to_end >= threshold) out.to_end = average / 2;
+  return out;
+}
+
+inline double factor_of(const Extent& extent, std::int64_t range, bool per_second) {
+  const double factor = (extent.sampled + extent.to_start + extent.to_end) / extent.sampled;
+  return per_second ? factor / (static_cast<double>(range) / 1000) : factor;
+}
 // rate, increase, delta: the difference between first and last sample (`result`, resets added), extrapolated to the window's
 // edges. False with fewer than two samples.
 bool extrapolate(const Edges& samples, double result, std::int64_t end, std::int64_t range, bool counter, bool per_second,

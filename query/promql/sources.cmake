@@ -19,6 +19,7 @@ list(APPEND QUERY_SOURCES
   promql/engine.cpp
   promql/evaluator.cpp
   promql/extended_ranges.cpp
+  promql/fold.cpp
   promql/functions.cpp
   promql/histogram.cpp
   promql/histogram_operators.cpp
@@ -40,4 +41,5 @@ list(APPEND QUERY_SOURCES
   promql/sliding.cpp
   promql/stats.cpp
   promql/summaries.cpp
+  promql/window_plan.cpp
   promql/workers.cpp)

@@ -24,6 +24,7 @@ std::string selector_text(const model::Matchers& matchers) {
 
 void Evaluator::count(const Column& column) {
   if (per_step_ == nullptr) return;
+  Lock lock(notes_mutex_);  // series are looked at on several threads
   for (std::size_t i = 0; i < std::min(per_step_->size(), column.values.size()); ++i)
     (*per_step_)[i] += column.present[i] ? 1 : worth(column.histogram(i));
 }
@@ -31,7 +32,7 @@ void Evaluator::count(const Column& column) {
 // Two ends that only move on: the windows of the steps are in order.
 void Evaluator::count(const Timing& timing, const Grid& grid, const RangeSeries& series) {
   if (per_step_ == nullptr) return;
-  Lock lock(notes_mutex_);  // series are looked at on several threads
+  Lock lock(notes_mutex_);  // as above
   std::size_t from = 0, to = 0, histograms_from = 0, histograms_to = 0;
   std::uint64_t histograms_worth = 0;
   const std::span<const HistogramPoint> histograms = series.histograms;

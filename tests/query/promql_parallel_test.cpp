@@ -135,6 +135,9 @@ TEST_CASE("several threads answer as one does, on sealed and unsealed series") {
   CHECK(Engine(store, clock, shared).instant("level", end).error().code == Code::over_limit);
   shared.series_max = 1'000'000;
   shared.samples_max = 100;
+  CHECK(Engine(store, clock, shared).instant("rate(level[5m])", end).error().code == Code::over_limit);
+  CHECK(Engine(store, clock, shared).instant("sum(rate(level[5m]))", end));  // holds one series at a time and thread
+  shared.samples_max = 10;
   CHECK(Engine(store, clock, shared).instant("sum(rate(level[5m]))", end).error().code == Code::over_limit);
   REQUIRE(store.close());
 }
