@@ -58,6 +58,8 @@ def print_queries(workload, by_name, names):
         found = {n: [r["queries"][query] for r in rs] for n, rs in by_name.items()}
         times = {n: [q["ms"] for q in qs if "ms" in q] for n, qs in found.items()}
         line("ms " + query, {n: min(ms) for n, ms in times.items() if ms}, names, 2)
+        cpu = {n: [q["cpu_ms"] for q in qs if "cpu_ms" in q] for n, qs in found.items()}
+        line("  CPU ms of it", {n: min(ms) for n, ms in cpu.items() if ms}, names, 2)
         for n, qs in found.items():
             error = next((q["error"] for q in qs if "error" in q), None)
             if error:
