@@ -91,6 +91,7 @@ struct Query {
   Millis lookback{std::chrono::minutes(5)};
   std::uint64_t samples_max = 50'000'000;
   std::uint64_t series_max = 300'000;
+  std::uint64_t result_cache_bytes = 64u << 20;
   std::uint64_t concurrency = 0;  // 0: two per core, at least 4
   Millis log_slower_than{10'000};  // 0: never
   bool operator==(const Query&) const = default;

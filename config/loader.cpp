@@ -66,6 +66,7 @@ void read_process(Section& root, Config& to) {
     from.read("lookback", to.query.lookback);
     from.read("samples_max", to.query.samples_max);
     from.read("series_max", to.query.series_max);
+    from.read("result_cache_bytes", to.query.result_cache_bytes);
     from.read("concurrency", to.query.concurrency);
     from.read("log_slower_than", to.query.log_slower_than);
   });

@@ -56,6 +56,7 @@ constexpr Option table[] = {
     {"query.lookback", Type::duration, "5m", "How old a sample may be to count as current.", second, day},
     {"query.samples_max", Type::count, "50000000", "Samples that one query may hold.", 1000, 1e12},
     {"query.series_max", Type::count, "300000", "Series that one query may touch.", 1, 1e9},
+    {"query.result_cache_bytes", Type::size, "64MiB", "Memory for answers of range queries, so that the next one that asks the same of a later time evaluates only what is new. 0: none.", 0, 1024 * gib},
     {"query.concurrency", Type::count, "0", "Requests of the query APIs that are answered at a time; others wait, and clients take turns by address. Waiting counts as part of `timeout`. 0: two per core, at least 4.", 0, 256},
     {"query.log_slower_than", Type::duration, "10s", "PromQL queries over HTTP that took longer are logged, with what they read. 0: none.", 0, day},
 

@@ -195,7 +195,7 @@ http::Routes Application::all_routes() {
   const config::Config& config = config_.config;
   add(ingest::routes(*sink_, clock_, ingest_limits(config), {config.otlp.promote_resource_attributes}));
   add(ingest::target_routes(*scraper_, query::promql::parse_selector));
-  add(query::prometheus_routes(*engine_, *store_, clock_, build_info(), {log_.get(), &registry_, config.query.log_slower_than}));
+  add(query::prometheus_routes(*engine_, *store_, clock_, build_info(), {log_.get(), &registry_, config.query.log_slower_than}, config.query.result_cache_bytes));
   add(query::plan_routes(*engine_, *store_, clock_));
   add(query::remote_read_routes(*store_));
   add(query::parse_query_routes());

@@ -247,8 +247,9 @@ struct QueryWatch {
 
 // Each returns routes whose handlers borrow the arguments for as long as the server runs.
 // /api/v1/{query,query_range,series,labels,label/<n>/values,metadata,status/buildinfo,format_query}, GET and POST.
+// `result_cache_bytes` of answers are kept for the next range query that asks the same of a later time; nocache=1 passes them by.
 http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build,
-                               QueryWatch watch = {});
+                               QueryWatch watch = {}, std::uint64_t result_cache_bytes = 0);
 // GET and POST /api/v1/plan?query=&start=&end=&step= or &time=: what the query would read, without running it.
 http::Routes plan_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock);
 // POST /api/v1/read: raw samples for Prometheus' remote-read clients, as SAMPLES or STREAMED_XOR_CHUNKS.

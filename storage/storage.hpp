@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -213,6 +214,13 @@ class Reader {
                                                        TimeRange range) const = 0;
   virtual Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
                                                         TimeRange range) const = 0;
+  // For who keeps answers. A read that begins now sees all that was acknowledged before this moment...
+  virtual std::uint64_t moment() const { return 0; }
+  // ...and samples before this time (ms) are the same now as then. The smallest number: nothing is known of that.
+  virtual std::int64_t changed_since(std::uint64_t moment) const {
+    static_cast<void>(moment);
+    return std::numeric_limits<std::int64_t>::min();
+  }
   // All metrics when `metric` is empty; sorted by metric.
   virtual Result<std::vector<MetricMetadata>> metadata(std::string_view metric) const = 0;
 

@@ -31,6 +31,8 @@ class KvStore final : public Store {
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const override;
   Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const override;
+  std::uint64_t moment() const override { return series_->changes().moment(); }
+  std::int64_t changed_since(std::uint64_t moment) const override { return series_->changes().since(moment); }
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
                        const WindowVisitor& visit) const override;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,

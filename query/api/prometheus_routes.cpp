@@ -10,6 +10,7 @@
 #include "query/api/prometheus_json.hpp"
 #include "query/api/prometheus_parameters.hpp"
 #include "query/api/query_log.hpp"
+#include "query/api/result_cache.hpp"
 #include "query/promql/ast.hpp"
 #include "query/query.hpp"
 
@@ -92,6 +93,7 @@ struct Api {
   const Clock* clock;
   BuildInfo build;
   QueryWatch watch;
+  std::shared_ptr<ResultCache> cache;
 
   // Runs, tells, and answers.
   Result<Response> run(const Request& r, std::size_t limit, const AskedQuery& asked) const {
@@ -101,9 +103,17 @@ struct Api {
     stats.count_steps = !wanted.empty();
     const Engine own(*reader, *clock, options);
     Result<Answer> result = fail(Code::timeout, std::string(waited_too_long));
-    if (options.timeout > Millis(0) || r.waited == Millis(0))
-      result = asked.step_ms == 0 ? own.instant(asked.expression, asked.start_ms, &stats)
-                                  : own.range(asked.expression, asked.start_ms, asked.end_ms, asked.step_ms, &stats);
+    const auto range = [&](std::int64_t start_ms, std::int64_t end_ms) {
+      return own.range(asked.expression, start_ms, end_ms, asked.step_ms, &stats);
+    };
+    if (options.timeout > Millis(0) || r.waited == Millis(0)) {
+      if (asked.step_ms == 0)
+        result = own.instant(asked.expression, asked.start_ms, &stats);
+      else if (stats.count_steps || text_param(r, "nocache") == "1")  // stats are of a whole evaluation
+        result = range(asked.start_ms, asked.end_ms);
+      else
+        result = cache->answer({asked.expression, asked.start_ms, asked.end_ms, asked.step_ms, options.lookback.count()}, range);
+    }
     tell(watch, asked, stats, result ? nullptr : &result.error());
     std::string told;
     JsonWriter w(told);
@@ -209,8 +219,9 @@ http::Handler handler(const Api& api, Method method) {
 
 }  // namespace
 
-http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build, QueryWatch watch) {
-  const Api api{&engine, &reader, &clock, std::move(build), watch};
+http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build, QueryWatch watch,
+                               std::uint64_t result_cache_bytes) {
+  const Api api{&engine, &reader, &clock, std::move(build), watch, std::make_shared<ResultCache>(reader, result_cache_bytes, watch.registry)};
   http::Routes routes;
   const auto add = [&](std::string_view path, Method method, bool post) {
     routes.push_back({"GET", "/api/v1/" + std::string(path), handler(api, method)});

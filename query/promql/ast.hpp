@@ -150,6 +150,9 @@ Result<ExprPtr> parse(std::string_view text);
 std::vector<const Selector*> selectors_of(const Expr& expr);
 // One vector selector alone, as in match[].
 Result<model::Matchers> parse_selector(std::string_view text);
+// Whether the value at a step depends on the step alone, not on where the query begins or ends, and on nothing that is stored after it:
+// then a known part of an answer stays right when the query moves on.
+bool cacheable(const Expr& expr);
 // The canonical text of an expression.
 std::string print(const Expr& expr);
 std::string print(const DurationExpr& expr);

@@ -8,11 +8,13 @@ list(APPEND QUERY_SOURCES
   api/prometheus_routes.cpp
   api/query_log.cpp
   api/remote_read.cpp
+  api/result_cache.cpp
   api/status.cpp
   api/tsdb_status.cpp
   api/xor_chunk.cpp
   promql/aggregation.cpp
   promql/binary.cpp
+  promql/cacheable.cpp
   promql/calls.cpp
   promql/check.cpp
   promql/check_promql.cpp

@@ -158,7 +158,10 @@ void SeriesEngine::append(const Points& points, const std::vector<Definition>& d
   if (points.runs.empty() && points.histogram_runs.empty()) return;
   defined(definitions);
   const std::shared_ptr<Head> head = active();
-  const auto saw_all = [&](model::TimeRange seen) { saw(seen.min, seen.max); };
+  const auto saw_all = [&](model::TimeRange seen) {
+    saw(seen.min, seen.max);
+    changes_.note(seen.min);
+  };
   if (!points.runs.empty()) saw_all(head->append(points.runs, points.samples));
   if (!points.histogram_runs.empty()) saw_all(head->append(points.histogram_runs, points.histograms));
 }

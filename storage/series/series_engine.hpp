@@ -21,6 +21,7 @@
 #include "storage/series/label_index.hpp"
 #include "storage/series/segment_list.hpp"
 #include "storage/series/segment_writer.hpp"
+#include "storage/series/change_log.hpp"
 #include "storage/series/series_run.hpp"
 #include "storage/storage.hpp"
 
@@ -78,6 +79,7 @@ class SeriesEngine {
   std::int64_t time_min() const { return time_min_; }  // 0 when there are no samples
   std::int64_t time_max() const { return time_max_; }
   const LabelIndex& index() const { return index_; }
+  const ChangeLog& changes() const { return changes_; }
 
   void freeze();
   Status seal(kv::Batch& out);
@@ -135,6 +137,7 @@ class SeriesEngine {
   Histogram& rewrite_seconds_;
   LabelIndex index_;
   SegmentCaches caches_;  // outlives the segments
+  ChangeLog changes_;
 
   // Ids that no record in the journal defines yet: every record that names one carries its labels, because the record of
   // whoever was first may still fail.

@@ -67,6 +67,8 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
     sort_segments(*list);
     segments_ = std::move(list);
   }
+  if (dropped)
+    for (const auto& input : inputs) changes_.note(input->info().min_t);
   for (const auto& input : inputs)
     if (auto removed = files_.remove(input->info().name); !removed)
       log_.warn("a rewritten segment still takes space",

@@ -1,5 +1,6 @@
 // What upkeep does behind the writers' backs: heads become segments, old days go.
 #include <algorithm>
+#include <limits>
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/check.hpp"
@@ -178,6 +179,7 @@ Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms) {
     segments_ = std::make_shared<Segments>(std::move(keep));
     std::erase_if(damaged_, [&](const DamagedSegment& d) { return ended(d.day); });
   }
+  changes_.note(std::numeric_limits<std::int64_t>::min());
   for (const std::string& name : drop) {
     // Readers that hold it keep reading: the file goes when they let it go.
     if (auto removed = files_.remove(name); !removed)
