@@ -96,7 +96,7 @@ struct DriftSpec {
   std::uint64_t rows_min = 200;
   StringPairs labels;
   StringPairs annotations;
-  Place place;
+  Place place, where_place;
 };
 
 struct WebhookSpec {

@@ -277,6 +277,12 @@ class Planner {
       if (spec.reference.empty()) bad("reference must be set: the name of an uploaded or pinned reference");
       if (spec.window.count() <= 0) bad("window must be above zero");
       if (!(spec.threshold > 0) || !std::isfinite(spec.threshold)) bad("threshold must be above zero");
+      if (spec.statistic != query::Statistic::psi && spec.threshold > 1)
+        bad(fmt::format("can never fire: {} is at most 1 and the threshold is {}",
+                        spec.statistic == query::Statistic::chi_square ? "Cramer's V, which chi_square compares," : query::name_of(spec.statistic),
+                        format_number(spec.threshold)));
+      if (const Status where = query::check_where(spec.where); !where)
+        error(spec.where_place.line > 0 ? spec.where_place : spec.place, context + where.error().message);
       if (spec.consecutive < 1) bad("consecutive must be at least 1");
       PlannedUnit unit;
       unit.kind = PlannedUnit::Kind::drift;

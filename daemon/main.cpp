@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   serve->add_option("--config", config_file, "YAML configuration (config/reference.md); without one the defaults hold");
   serve->add_option("--data-dir", data_dir, "same as --set storage.path=DIR");
   serve->add_option("--http-listen", http_listen, "address:port, may be repeated; replaces the configured list");
-  serve->add_option("--grpc-listen", grpc_listen, "address:port; same as --set server.grpc_listen=ADDR");
+  const CLI::Option* const grpc_option = serve->add_option("--grpc-listen", grpc_listen, "address:port; same as --set server.grpc_listen=ADDR");
   serve->add_option("--set", sets, "path=value: overrides one option of the configuration, may be repeated");
 
   std::string check_file;
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
   config::Overrides overrides;
   if (!data_dir.empty()) overrides.emplace_back("storage.path", data_dir);
   if (!http_listen.empty()) overrides.emplace_back("server.http_listen", fmt::format("[\"{}\"]", fmt::join(http_listen, "\",\"")));
-  if (!grpc_listen.empty()) overrides.emplace_back("server.grpc_listen", grpc_listen);
+  if (grpc_option->count() > 0) overrides.emplace_back("server.grpc_listen", grpc_listen);  // empty switches it off
   for (const std::string& text : sets) {
     auto parsed = config::parse_override(text);
     if (!parsed) {

@@ -63,6 +63,7 @@ Result<alerting::DriftSpec> drift_of(const config::Drift& drift) {
   out.features = drift.features;
   out.reference = drift.reference;
   out.where = drift.where;
+  out.where_place = place_of(drift.where_place);
   out.window = drift.window;
   out.interval = drift.interval;
   out.threshold = drift.threshold;

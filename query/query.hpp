@@ -152,6 +152,9 @@ struct Window {
   std::string where;        // empty: every row
 };
 
+// Of a Window, for config checks. Fails: invalid_input, "where: 1:9: expected ...".
+Status check_where(std::string_view filter);
+
 enum class Statistic { psi, ks, chi_square, missing_rate };
 Result<Statistic> parse_statistic(std::string_view name);  // "psi", "ks", "chi_square", "missing_rate"
 std::string_view name_of(Statistic statistic);

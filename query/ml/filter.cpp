@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "daemon/base/text.hpp"
+#include "query/query.hpp"
 #include "storage/model/matcher.hpp"
 
 namespace plumbline::query::ml {
@@ -293,3 +294,13 @@ bool Filter::Bound::evaluate(const Node& node, std::size_t row) const {
 }
 
 }  // namespace plumbline::query::ml
+
+namespace plumbline::query {
+
+Status check_where(std::string_view filter) {
+  const auto parsed = ml::Filter::parse(filter);
+  if (!parsed) return fail(parsed.error());
+  return {};
+}
+
+}  // namespace plumbline::query

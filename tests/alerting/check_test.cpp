@@ -131,6 +131,14 @@ TEST_CASE("every error of a rule set names its place", "[alerting][check]") {
         "r.yaml:40:5: drift rule \"psi\": threshold must be above zero");
   CHECK(broken([](RuleSet& r) { r.drift[0].consecutive = 0; }) ==
         "r.yaml:40:5: drift rule \"psi\": consecutive must be at least 1");
+  CHECK(broken([](RuleSet& r) {
+          r.drift[0].where = "segment.channel=web";
+          r.drift[0].where_place = {"r.yaml", 44, 12};
+        }).starts_with("r.yaml:44:12: drift rule \"psi\": where: 1:17: expected a value"));
+  CHECK(broken([](RuleSet& r) {
+          r.drift[0].statistic = query::Statistic::chi_square;
+          r.drift[0].threshold = 5;
+        }) == "r.yaml:40:5: drift rule \"psi\": can never fire: Cramer's V, which chi_square compares, is at most 1 and the threshold is 5");
 
   CHECK(broken([](RuleSet& r) {
           r.route->routes.push_back(*r.route);
