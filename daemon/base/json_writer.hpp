@@ -21,6 +21,7 @@ class JsonWriter {
   JsonWriter& boolean(bool v);
   JsonWriter& null();
   JsonWriter& raw(std::string_view json);  // one finished value
+  void expect(std::size_t bytes) { out_.reserve(out_.size() + bytes); }  // that will follow
   // key(name) and a value in one call.
   JsonWriter& field(std::string_view name, std::string_view text) { return key(name).string(text); }
   JsonWriter& field(std::string_view name, const char* text) { return key(name).string(text); }

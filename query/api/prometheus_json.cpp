@@ -139,8 +139,10 @@ constexpr std::size_t point_bytes = 36;  // [1435781451.781,"0.123456789012345"]
 // In tasks of whole series, each into a text of its own.
 void write(JsonWriter& w, const Matrix& matrix, Workers* workers) {
   w.begin_array();
+  // A histogram prints as some dozens of points do.
+  const auto weight = [](const MatrixSeries& s) { return s.samples.size() + 32 * s.histograms.size(); };
   std::size_t points = 0;
-  for (const MatrixSeries& s : matrix) points += s.samples.size();
+  for (const MatrixSeries& s : matrix) points += weight(s);
   if (workers == nullptr || points < 2 * points_per_task) {
     for (const MatrixSeries& s : matrix) write(w, s);
     w.end_array();
@@ -154,7 +156,7 @@ void write(JsonWriter& w, const Matrix& matrix, Workers* workers) {
   for (std::size_t i = 0; i < matrix.size(); ++i) {
     if (tasks.empty() || tasks.back().points >= points_per_task) tasks.push_back({i, i, 0, {}});
     tasks.back().last = i + 1;
-    tasks.back().points += matrix[i].samples.size();
+    tasks.back().points += weight(matrix[i]);
   }
   workers->run(tasks.size(), [&](std::size_t t) {
     Task& task = tasks[t];
@@ -162,7 +164,13 @@ void write(JsonWriter& w, const Matrix& matrix, Workers* workers) {
     JsonWriter own(task.text);
     for (std::size_t i = task.first; i < task.last; ++i) write(own, matrix[i]);
   });
-  for (const Task& task : tasks) w.raw(task.text);
+  std::size_t bytes = 0;
+  for (const Task& task : tasks) bytes += task.text.size() + 1;
+  w.expect(bytes);
+  for (Task& task : tasks) {
+    w.raw(task.text);
+    std::string().swap(task.text);
+  }
   w.end_array();
 }
 

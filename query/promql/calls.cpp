@@ -208,6 +208,10 @@ bool Evaluator::in_parts(const Call& c, const Grid& grid) const {
 
 Status Evaluator::range_call_parts(const Call& c, const Grid& grid, const PartSink& sink) {
   PLUMBLINE_TRY(const std::vector<Scalars> scalars, range_scalars(c, grid));
+  return range_parts(c, grid, scalars, sink);
+}
+
+Status Evaluator::range_parts(const Call& c, const Grid& grid, const std::vector<Scalars>& scalars, const PartSink& sink) {
   const Timing& timing = timings_.at(&range_argument(c));
   WindowPlans plans = plans_of(c, grid, timing);
   const auto to_column = [&](const RangeSeries& series) {
@@ -218,7 +222,6 @@ Status Evaluator::range_call_parts(const Call& c, const Grid& grid, const PartSi
 }
 
 Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
-  if (in_parts(c, grid)) return by_labels([&](const PartSink& parts) { return range_call_parts(c, grid, parts); }, named_sink(c, sink));
   PLUMBLINE_TRY(const std::vector<Scalars> scalars, range_scalars(c, grid));
   const Expr& range = range_argument(c);
   if (range.kind == Kind::matrix)
@@ -231,6 +234,8 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
     if (done) return {};
   }
   const Sink named = named_sink(c, sink);
+  if (range.kind == Kind::matrix && read_once(timing.source))
+    return by_labels([&](const PartSink& parts) { return range_parts(c, grid, scalars, parts); }, named);
   WindowPlans plans = plans_of(c, grid, timing);
   return each_range(range, grid, [&](const RangeSeries& series) -> Status {
     PLUMBLINE_TRY(std::optional<Column> column, range_column(c, grid, timing, scalars, plans, series));
@@ -298,7 +303,8 @@ Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid&
   const std::shared_ptr<const WindowPlan> plan = plans.of(samples);
   if (fn == Fn::rate || fn == Fn::increase || fn == Fn::delta) {
     column.emplace(series.labels, grid.count);
-    if (!planned_rates(samples, plans, *plan, fn != Fn::delta, fn == Fn::rate, *column)) column.reset();
+    PLUMBLINE_TRY(const bool any, planned_rates(samples, plans, *plan, fn != Fn::delta, fn == Fn::rate, [this] { return tick(); }, *column));
+    if (!any) column.reset();
     return column;
   }
   const bool overlapping = grid.count > 1 && timing.range >= 2 * grid.step && Sliding::supports(fn);

@@ -22,7 +22,7 @@
 
 namespace plumbline::query::promql {
 
-// Threads: one, which shares the reading of series with options.workers. Borrows: everything; lives for one query.
+// Threads: one, which shares reading series, turning them into columns and folding these with options.workers. Borrows: everything; lives for one query.
 class Evaluator {
  public:
   struct Context {
@@ -120,6 +120,7 @@ class Evaluator {
   bool in_parts(const Call& c, const Grid& grid) const;
   // The columns have the metric's names as they were.
   Status range_call_parts(const Call& c, const Grid& grid, const PartSink& sink);
+  Status range_parts(const Call& c, const Grid& grid, const std::vector<Scalars>& scalars, const PartSink& sink);
   Result<std::vector<Scalars>> range_scalars(const Call& c, const Grid& grid);
   // What range_call does with one series; the column still has the metric's name.
   Result<std::optional<Column>> range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars,

@@ -15,7 +15,7 @@ bool extrapolated(const Window& w, bool counter, bool per_second, double& out) {
   const auto s = w.samples;
   double result = s.back().v - s.front().v;
   if (counter)
-    for (const std::size_t i : w.resets) result += s[i - w.first_index - 1].v;
+    for (const std::size_t i : w.resets) result += s[i - 1].v;
   return extrapolate({s.front(), s.back(), s.size()}, result, w.end, w.range, counter, per_second, out);
 }
 

@@ -19,7 +19,6 @@ struct Window {
   double p1 = 0, p2 = 0;            // scalar arguments in order
   // Indexes into `samples` where a counter went down; filled for rate and increase only.
   std::span<const std::size_t> resets;
-  std::size_t first_index = 0;      // what to take off an entry of `resets`
 };
 
 // The first and the last sample of a window, and how many there are.

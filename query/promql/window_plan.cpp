@@ -19,21 +19,23 @@ std::uint64_t mark_of(std::span<const Sample> samples) {
 }  // namespace
 
 std::shared_ptr<const WindowPlan> WindowPlans::of(std::span<const Sample> samples) {
+  if (ends_.size() == 1 || samples.size() > samples_kept_max) return make(samples);
   const std::uint64_t mark = mark_of(samples);
   std::shared_ptr<const Known> known;
+  bool full = false;
   {
     Lock lock(mutex_);
     if (const auto at = known_.find(mark); at != known_.end()) known = at->second;
+    full = kept_ >= windows_kept_max;
   }
   if (known && std::ranges::equal(samples, known->times, {}, &Sample::t)) return known->plan;
   auto plan = make(samples);
-  if (known) return plan;
+  if (known || full) return plan;
   auto fresh = std::make_shared<Known>();
   fresh->times.reserve(samples.size());
   for (const Sample& s : samples) fresh->times.push_back(s.t);
   fresh->plan = plan;
   Lock lock(mutex_);
-  if (kept_ >= windows_kept_max) return plan;
   if (known_.try_emplace(mark, std::move(fresh)).second) kept_ += ends_.size() + samples.size() / 2;
   return plan;
 }
@@ -57,10 +59,11 @@ std::shared_ptr<const WindowPlan> WindowPlans::make(std::span<const Sample> samp
   return plan;
 }
 
-bool planned_rates(std::span<const Sample> samples, const WindowPlans& plans, const WindowPlan& plan, bool counter, bool per_second,
-                   Column& out) {
+Result<bool> planned_rates(std::span<const Sample> samples, const WindowPlans& plans, const WindowPlan& plan, bool counter, bool per_second,
+                           const std::function<Status()>& tick, Column& out) {
   const std::vector<std::size_t> resets = counter ? counter_resets(samples) : std::vector<std::size_t>{};
   std::size_t reset_low = 0, reset_high = 0;
+  std::size_t looked_at = 0;  // resets since the last look at the clock
   bool any = false;
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const PlannedWindow& w = plan[i];
@@ -72,6 +75,10 @@ bool planned_rates(std::span<const Sample> samples, const WindowPlans& plans, co
       while (reset_high < resets.size() && resets[reset_high] < w.high) ++reset_high;
       while (reset_low < reset_high && resets[reset_low] <= w.low) ++reset_low;
       for (std::size_t r = reset_low; r < reset_high; ++r) result += samples[resets[r] - 1].v;
+      if ((looked_at += reset_high - reset_low) > 1'000'000) {
+        looked_at = 0;
+        PLUMBLINE_CHECK_OK(tick());
+      }
     }
     double v = result * w.factor;
     // What is close to zero is left to the whole formula: products of tiny numbers are not exact.

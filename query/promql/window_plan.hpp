@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -36,8 +37,9 @@ class WindowPlans {
   std::shared_ptr<const WindowPlan> of(std::span<const Sample> samples);
 
  private:
-  // 24 MiB and the plan that passes it. With 1,440 windows over as many samples those are the times of 480 targets.
-  static constexpr std::size_t windows_kept_max = 1u << 20;
+  // 24 MiB and the plan that passes it. With 1,440 windows over as many samples those are the times of 480 targets. One window alone is
+  // found faster than it is looked up, and longer times are those of few series.
+  static constexpr std::size_t windows_kept_max = 1u << 20, samples_kept_max = 64u << 10;
   struct Known {
     std::vector<std::int64_t> times;
     std::shared_ptr<const WindowPlan> plan;
@@ -53,8 +55,9 @@ class WindowPlans {
 };
 
 // rate, increase (of a counter) and delta of one series in all windows, to the last bit what extrapolate() says. `plan` is of its
-// samples. False when no window has two of them.
-bool planned_rates(std::span<const Sample> samples, const WindowPlans& plans, const WindowPlan& plan, bool counter, bool per_second,
-                   Column& out);
+// samples. False when no window has two of them. Asks `tick` now and then, and fails as it does: a gauge taken for a counter has
+// thousands of resets in each of thousands of windows.
+Result<bool> planned_rates(std::span<const Sample> samples, const WindowPlans& plans, const WindowPlan& plan, bool counter, bool per_second,
+                           const std::function<Status()>& tick, Column& out);
 
 }  // namespace plumbline::query::promql

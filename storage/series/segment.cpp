@@ -148,7 +148,9 @@ Result<std::span<const std::int64_t>> SegmentWalk::times(const GroupTimes& place
       return fail(Code::corrupt, "segment " + file_.info().name + ": directory with other times than its times record");
   } else {
     PLUMBLINE_TRY(times, decode_times(place));
-    if (caches_ != nullptr) caches_->times.put({file_.number(), key}, times, times->size() * sizeof(std::int64_t));
+    // Told apart from values by the highest bit.
+    if (caches_ != nullptr && caches_->asked.again({file_.number(), key | 1ull << 63}))
+      caches_->times.put({file_.number(), key}, times, times->size() * sizeof(std::int64_t));
   }
   if (found != times_.end()) return std::span<const std::int64_t>(*times);
   if (times_cached_ + times->size() > times_cached_max) {
@@ -225,9 +227,9 @@ std::pair<std::uint16_t, std::uint16_t> SegmentFile::vshards_with(std::uint16_t 
   return out;
 }
 
-Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const {
+Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit, bool once) const {
   if (wanted.empty() || !range.overlaps(info().min_t, info().max_t)) return {};
-  SegmentWalk walk(*this, caches_);
+  SegmentWalk walk(*this, once ? nullptr : caches_);
   std::vector<std::pair<std::size_t, std::size_t>> found;  // in `wanted`, in the directory
   for (std::size_t g = 0; g < index_.groups.size(); ++g) {
     const GroupPlace& place = index_.groups[g];

@@ -100,7 +100,11 @@ class Segment {
   // doubles; ids that the segment does not hold are passed over. A group of series is read and decoded once for all its
   // wanted ids. Series come in the order of `wanted`, except that a vshard too large for one group comes in several runs,
   // each of them ordered; the chunks of a series come one after another all the same.
-  virtual Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const = 0;
+  // `once`: nobody will ask for it again, so values and times do not go through the caches.
+  virtual Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit, bool once) const = 0;
+  Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const {
+    return read(wanted, range, visit, false);
+  }
   // The same for histograms, which stand in records of their own.
   virtual Status read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range,
                                  const HistogramVisitor& visit) const = 0;

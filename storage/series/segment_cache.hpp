@@ -104,7 +104,7 @@ class SegmentCache {
 
 // What was asked for lately: a reading that passes over everything once should not drive out what is read often. Remembers the last
 // 65,536 to 131,072 parts (a day of some 10,000 series at 15 s) as bits among 2^20, so that at most one part in eight is taken for one
-// that was asked for, which does no harm. Threads: any.
+// that was asked for. Threads: any.
 class AskedLately {
  public:
   // Whether it was asked for before.
@@ -133,7 +133,7 @@ struct SegmentCaches {
   SegmentCache<Directory> directories;            // by group
   SegmentCache<std::vector<double>> values;       // by group and chunk
   SegmentCache<std::vector<std::int64_t>> times;  // by times record and column
-  AskedLately asked;                              // of values
+  AskedLately asked;                              // of values and times
 };
 
 }  // namespace plumbline::storage::series

@@ -22,7 +22,8 @@ class SegmentFile final : public Segment {
   const SegmentInfo& info() const override { return index_.info; }
   const Roaring& ids() const override { return index_.ids; }
   std::pair<std::uint16_t, std::uint16_t> vshards_with(std::uint16_t vshard) const override;
-  Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const override;
+  Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit, bool once) const override;
+  using Segment::read;
   const Roaring& histogram_ids() const override { return index_.histogram_ids; }
   Status read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range, const HistogramVisitor& visit) const override;
   Result<std::vector<SeriesRef>> order(std::uint16_t first, std::uint16_t last) const override;

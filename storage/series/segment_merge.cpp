@@ -101,7 +101,7 @@ class Merge {
         gather.commit(i);
         return {};
       };
-      PLUMBLINE_CHECK_OK(inputs_[i]->read(sorted, {}, add_floats));
+      PLUMBLINE_CHECK_OK(inputs_[i]->read(sorted, {}, add_floats, true));
       PLUMBLINE_CHECK_OK(inputs_[i]->read_histograms(sorted, {}, add_histograms));
     }
     for (const SeriesRef& s : order) {

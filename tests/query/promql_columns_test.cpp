@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+#include "daemon/base/text.hpp"
 #include "query/api/prometheus_json.hpp"
 #include "query/promql/fold.hpp"
 #include "query/promql/range_functions.hpp"
@@ -53,7 +54,8 @@ TEST_CASE("planned rates are to the last bit what each window gives") {
       promql::Column column(model::Labels{}, ends.size());
       const auto plan = plans.of(samples);
       REQUIRE(plan->size() == ends.size());
-      promql::planned_rates(samples, plans, *plan, counter, per_second, column);
+      std::size_t ticks = 0;
+      REQUIRE(promql::planned_rates(samples, plans, *plan, counter, per_second, [&]() -> Status { return ++ticks, Status(); }, column));
       const promql::Fn fn = per_second ? promql::Fn::rate : counter ? promql::Fn::increase : promql::Fn::delta;
       for (std::size_t i = 0; i < ends.size(); ++i) {
         INFO("round " << round << " series " << s << " window " << i);
@@ -67,7 +69,6 @@ TEST_CASE("planned rates are to the last bit what each window gives") {
         CHECK((*plan)[i].high - (*plan)[i].low == w.samples.size());
         const auto resets = counter ? promql::counter_resets(w.samples) : std::vector<std::size_t>{};
         w.resets = resets;
-        // Indexes of `resets` count from the window's first sample, which for evaluate_window is the one at first_index.
         double direct = 0;
         const bool there = !w.samples.empty() && promql::evaluate_window(fn, w, direct);
         REQUIRE((column.present[i] != 0) == there);
@@ -134,6 +135,12 @@ TEST_CASE("groups of parts are the groups of the whole") {
           }
           if (op != Tok::sum && op != Tok::avg) continue;
           const long double want = op == Tok::sum ? sum : sum / n;
+          // A mean does not overflow.
+          if (op == Tok::avg && std::isfinite(sum)) {
+            long double largest = 0;
+            for (const double v : seen[i]) largest = std::max(largest, std::fabs(static_cast<long double>(v)));
+            CHECK(std::fabs(got - want) <= 1e-14L * largest);
+          }
           if (std::isnan(static_cast<double>(sum))) CHECK(std::isnan(got));
           else if (std::isinf(sum)) CHECK(static_cast<long double>(got) == sum);
           else if (std::fabs(size) < 1e307L) CHECK(std::fabs(static_cast<double>(got - want)) <= 1e-15 * static_cast<double>(size));
@@ -201,5 +208,8 @@ TEST_CASE("an answer is printed on several threads as on one") {
   const auto workers = make_workers(3);
   write_value(several, value, {}, workers.get());
   CHECK(alone == together);
+  std::string by_hand;
+  for (const Sample& p : matrix[7].samples) by_hand += (by_hand.empty() ? "[" : ",[") + json_time(p.t) + ",\"" + format_number(p.v) + "\"]";
+  CHECK(alone.find("\"values\":[" + by_hand + "]") != std::string::npos);
   CHECK(alone.find("[1700000000,\"0\"],[1700000000.015,\"0.14285714285714285\"]") != std::string::npos);
 }

@@ -141,3 +141,115 @@ TEST_CASE("several threads answer as one does, on sealed and unsealed series") {
   CHECK(Engine(store, clock, shared).instant("sum(rate(level[5m]))", end).error().code == Code::over_limit);
   REQUIRE(store.close());
 }
+
+TEST_CASE("groups brought together from parts are those of one part, histograms among them") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  test::TempDir directory;
+  test::ManualClock clock;
+  const std::unique_ptr<Log> log = make_null_log();
+  Registry registry;
+  storage::Options options;
+  options.path = directory.path("store");
+  auto opened = storage::Store::open(options, clock, *log, registry);
+  REQUIRE(opened);
+  storage::Store& store = **opened;
+  test::MemoryStore whole;  // does not cut a read into parts
+  const std::int64_t end = clock.now_ms();
+  storage::WriteBatch batch;
+  for (int i = 0; i < 900; ++i) {
+    // Two series of one group, wherever they come to lie; and histograms beside floats in some groups.
+    const std::string group = i == 17 || i == 611 ? "rare" : i % 194 == 5 ? "histograms" : std::to_string(i % 7);
+    const model::Labels labels = model::Labels::of({{"__name__", "m_total"}, {"i", std::to_string(i)}, {"g", group}});
+    storage::SeriesSamples floats{labels, {}};
+    storage::SeriesHistograms histograms{labels, {}};
+    for (std::int64_t t = end - 600'000; t <= end; t += 15'000) {
+      if (random() % 10 == 0) continue;
+      if (i % 97 != 5) {
+        floats.samples.push_back({t, static_cast<double>(random() % 100'000) / 7});
+        continue;
+      }
+      model::Histogram h;
+      h.layout = {static_cast<int>(random() % 3), 0.001, {{0, 2}}, {}, {}};
+      h.positive = {static_cast<double>(random() % 9), static_cast<double>(random() % 9)};
+      h.count = h.positive[0] + h.positive[1];
+      h.sum = h.count / 3;
+      histograms.samples.push_back({t, h});
+    }
+    if (!floats.samples.empty()) batch.series.push_back(std::move(floats));
+    if (!histograms.samples.empty()) batch.histograms.push_back(std::move(histograms));
+  }
+  storage::WriteBatch copy = batch;
+  REQUIRE(whole.write(std::move(copy)));
+  REQUIRE(store.write(std::move(batch)));
+  EngineOptions shared;
+  shared.workers = make_workers(3);
+  const Engine parts(store, clock, shared), one(whole, clock, {});
+  int filled = 0;
+  for (const char* text : {"sum by (g) (m_total)", "avg by (g) (m_total)", "min by (g) (m_total)", "max(m_total)", "count by (g) (m_total)", "group by (g) (m_total)",
+                           "stddev by (g) (m_total)", "sum without (i) (rate(m_total[5m]))", "avg(increase(m_total[2m]))", "sum(m_total)",
+                           "count by (i) (m_total)", "histogram_count(sum by (g) (m_total{i=~\".*(5|2)\"}))", "rate(m_total[9m])"}) {
+    INFO(text);
+    for (const bool instant : {true, false}) {
+      const auto a = instant ? parts.instant(text, end) : parts.range(text, end - 500'000, end, 30'000);
+      const auto b = instant ? one.instant(text, end) : one.range(text, end - 500'000, end, 30'000);
+      REQUIRE(a);
+      REQUIRE(b);
+      CHECK(a->warnings == b->warnings);
+      CHECK(a->infos == b->infos);
+      const auto near = [](double x, double y) { return x == y || std::fabs(x - y) <= 1e-12 * std::fabs(y); };
+      if (instant) {
+        const auto &x = std::get<Vector>(a->value), &y = std::get<Vector>(b->value);
+        REQUIRE(x.size() == y.size());
+        filled += !x.empty();
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          REQUIRE(x[i].labels == y[i].labels);
+          REQUIRE((x[i].histogram != nullptr) == (y[i].histogram != nullptr));
+          if (x[i].histogram) CHECK(model::same_bits(*x[i].histogram, *y[i].histogram));
+          else CHECK(near(x[i].v, y[i].v));
+        }
+        continue;
+      }
+      const auto &x = std::get<Matrix>(a->value), &y = std::get<Matrix>(b->value);
+      REQUIRE(x.size() == y.size());
+      filled += !x.empty();
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        REQUIRE(x[i].labels == y[i].labels);
+        REQUIRE(x[i].samples.size() == y[i].samples.size());
+        for (std::size_t p = 0; p < x[i].samples.size(); ++p)
+          CHECK((x[i].samples[p].t == y[i].samples[p].t && near(x[i].samples[p].v, y[i].samples[p].v)));
+        REQUIRE(x[i].histograms.size() == y[i].histograms.size());
+        for (std::size_t p = 0; p < x[i].histograms.size(); ++p) CHECK(model::same_bits(x[i].histograms[p].h, y[i].histograms[p].h));
+      }
+    }
+  }
+  CHECK(filled == 22);  // floats and histograms in one group have no sum and no average
+  REQUIRE(store.close());
+}
+
+TEST_CASE("a range too long for what a query may hold is read a series at a time, also when summaries do not do") {
+  test::TempDir directory;
+  test::ManualClock clock;
+  const std::unique_ptr<Log> log = make_null_log();
+  Registry registry;
+  storage::Options options;
+  options.path = directory.path("store");
+  auto opened = storage::Store::open(options, clock, *log, registry);
+  REQUIRE(opened);
+  storage::Store& store = **opened;
+  const std::int64_t end = clock.now_ms();
+  storage::WriteBatch batch;
+  for (int i = 0; i < 20; ++i) {
+    storage::SeriesSamples s{model::Labels::of({{"__name__", "m_total"}, {"i", std::to_string(i)}}), {}};
+    for (std::int64_t t = end - 6 * 3'600'000; t <= end; t += 60'000) s.samples.push_back({t, i == 3 && t == end - 3'600'000 ? NAN : static_cast<double>(t - end)});
+    batch.series.push_back(std::move(s));
+  }
+  REQUIRE(store.write(std::move(batch)));
+  EngineOptions few;
+  few.samples_max = 2000;  // five series of twenty
+  const Engine engine(store, clock, few);
+  for (const char* text : {"sum_over_time(m_total[6h])", "sum(avg_over_time(m_total[6h]))", "rate(m_total[6h])"}) CHECK(engine.instant(text, end));
+  CHECK(engine.instant("sum_over_time(m_total[6h]) + sum_over_time(m_total[5h])", end).error().code == Code::over_limit);
+  REQUIRE(store.close());
+}

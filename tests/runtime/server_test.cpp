@@ -570,6 +570,18 @@ TEST_CASE("HTTP/1.0 is answered and closed", "[runtime][server]") {
   CHECK(everything->ends_with("\r\n\r\nok"));
 }
 
+TEST_CASE("long answers come whole, and the connection goes on", "[runtime][server]") {
+  Fixture f;
+  RawClient client = f.connect();
+  for (int i = 0; i < 2; ++i) {
+    client.send(get("/long"));
+    const auto answer = client.read_answer();
+    REQUIRE(answer);
+    CHECK(answer->status == 200);
+    CHECK(answer->body == std::string(100'000, 'y'));
+  }
+}
+
 TEST_CASE("long answers are compressed when the client accepts it", "[runtime][server]") {
   Fixture f;
   RawClient client = f.connect();
