@@ -282,19 +282,25 @@ Status SeriesEngine::forget() {
   const auto list = segments();  // held: the loop would outlive a temporary
   for (const auto& segment : *list) gone -= segment->ids();
   for (const auto& head : heads()) gone -= head->ids();
-  {
-    Lock lock(definitions_mutex_);
-    for (const SeriesId id : undefined_) gone.remove(id);
-  }
   if (gone.isEmpty()) return {};
   kv::Batch batch;
   for (const SeriesId id : gone) batch.remove(kv::Family::series, series_key(index_.vshard(id), id));
   batch.put(kv::Family::meta, next_id_key(), encode_next_id(index_.next_id()));
   kv::kill_point("forget.before");
   // Synced: a forgotten series that comes back gets a new id, and a power cut must not bring the old one back beside it.
-  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
+  const Status written = kv_.write(std::move(batch), kv::Sync::yes);
   kv::kill_point("forget.after");
+  Lock lock(definitions_mutex_);
+  if (!written) {
+    // It may come back with the next start all the same: until a seal has written them anew, nothing but the records that
+    // name these series can be relied on to define them.
+    any_undefined_.store(true, std::memory_order_release);
+    for (const SeriesId id : gone) undefined_.insert(id);
+    return written;
+  }
   index_.remove(gone);
+  for (const SeriesId id : gone) undefined_.erase(id);  // of those whose first record failed
+  if (undefined_.empty()) any_undefined_.store(false, std::memory_order_release);
   forgotten_.add(gone.cardinality());
   return {};
 }

@@ -139,8 +139,8 @@ class SeriesEngine {
   SegmentCaches caches_;  // outlives the segments
   ChangeLog changes_;
 
-  // Ids that no record in the journal defines yet: every record that names one carries its labels, because the record of
-  // whoever was first may still fail.
+  // Ids that neither the database nor a record in the journal defines for certain: every record that names one carries its
+  // labels, because the record of whoever was first may still fail, and a forget() that failed may come back.
   mutable Mutex definitions_mutex_;
   std::unordered_set<SeriesId> undefined_ PLUMBLINE_GUARDED_BY(definitions_mutex_);
   std::atomic<bool> any_undefined_{false};

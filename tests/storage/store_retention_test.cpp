@@ -1,3 +1,4 @@
+#include "storage/kv/kill_point.hpp"
 #include "storage/store_clock_guard.hpp"
 #include "store_fixture.hpp"
 
@@ -43,6 +44,36 @@ TEST_CASE("retention drops whole days, and series without days leave the index")
   CHECK(read_all(*f.store, old_series).empty());
   REQUIRE(f.store->write(one_series(old_series, {{f.clock.now_ms(), 9}})));
   CHECK(read_all(*f.store, old_series) == std::vector<Sample>{{f.clock.now_ms(), 9}});
+}
+
+TEST_CASE("a series that a failed commit forgot is defined again by who names it") {
+  const bool power = GENERATE(false, true);
+  StoreFixture f;
+  storage::kv::FaultDisk disk;
+  f.use(disk);
+  f.options.journal_sync.policy = storage::SyncPolicy::always;
+  start(f);
+  f.clock.advance(hours(24 * 5));
+  storage::kv::on_kill_point([&](std::string_view place) {
+    if (place == "forget.before") disk.fail_operation(2);  // the sync of its log: what was written comes back with a restart
+  });
+  CHECK_FALSE(f.store->maintain());
+  storage::kv::on_kill_point(nullptr);
+  const Sample sample{f.clock.now_ms(), 2};
+  REQUIRE(f.store->write(one_series(old_series, {sample})));
+  REQUIRE(f.store->write(one_series(old_series, {{sample.t + 1, 3}})));
+  power ? disk.power_cut() : disk.kill();
+  f.store.reset();
+  f.use(disk);
+  f.open();
+  CHECK(read_all(*f.store, old_series) == std::vector<Sample>{sample, {sample.t + 1, 3}});
+  // What stayed of the other one goes with the next day that is dropped.
+  REQUIRE(f.store->maintain());
+  f.clock.advance(hours(24 * 5));
+  REQUIRE(f.store->maintain());
+  f.clock.advance(minutes(11));
+  REQUIRE(f.store->maintain());
+  CHECK(f.store->stats().series_total == 0);
 }
 
 TEST_CASE("a wall clock that jumps ahead deletes nothing until it has held for ten minutes") {
