@@ -123,6 +123,11 @@ std::int64_t Torture::cutoff_ms() const {
   return (cutoff / day_ms + 1) * day_ms;  // the day in which it lies may go any moment
 }
 
+// Any of the values that it may have: when a power cut took the newer one, the older one's day is what counts.
+bool Torture::label_may_be_gone(const std::string& id, std::int64_t cutoff) const {
+  return std::ranges::any_of(labels_.at(id), [&](const std::optional<double>& value) { return value && label_times_.at(*value) < cutoff; });
+}
+
 bool Torture::write() {
   clock_.advance(Millis(1));
   const std::int64_t now = clock_.now_ms();
@@ -181,7 +186,7 @@ bool Torture::write() {
       lines_[std::get<std::string>(row.fields[0].value)] = {row.time_ns, certain};
   if (label) {
     put(labels_[*label], std::optional(static_cast<double>(number)), certain);
-    label_times_[*label] = now;
+    label_times_[static_cast<double>(number)] = now;
   }
   for (const storage::StatePut& s : state) put(state_[s.key], s.value, certain);
   for (const storage::MetricMetadata& m : metadata) put(metadata_[m.metric], std::optional(m.help), certain);
@@ -343,7 +348,7 @@ std::string Torture::compare(const Found& found, bool tolerate) const {
       if (t / 1'000'000 >= cutoff && !lines_.contains(line)) return "line " + line + " was never written";
   }
   if (wrong.empty() && found.labels_read)
-    wrong = check_map("label", labels_, found.labels, text, [&](const std::string& id) { return label_times_.at(id) < cutoff; });
+    wrong = check_map("label", labels_, found.labels, text, [&](const std::string& id) { return !found.labels.contains(id) && label_may_be_gone(id, cutoff); });
   if (wrong.empty() && found.state_read) wrong = check_map("state", state_, found.state, text, none);
   if (wrong.empty() && found.state_read) wrong = check_map("metadata", metadata_, found.metadata, text, none);
   if (wrong.empty() && found.samples_read && found.lines_read && !tolerate)
@@ -379,8 +384,7 @@ void Torture::settle(const Found& found) {
     return l.second.t_ns / 1'000'000 < cutoff || (!l.second.certain && !found.lines.contains(l.first));
   });
   for (auto& [line, place] : lines_) place.certain = true;
-  std::erase_if(label_times_, [&](const auto& l) { return l.second < cutoff; });
-  std::erase_if(labels_, [&](const auto& l) { return !label_times_.contains(l.first); });
+  std::erase_if(labels_, [&](const auto& l) { return !found.labels.contains(l.first) && label_may_be_gone(l.first, cutoff); });
   uncertain_.clear();
 }
 

@@ -84,6 +84,7 @@ class Torture {
   void settle(const Found& found);
   bool done(bool success, bool mutation);
   std::int64_t cutoff_ms() const;  // what is older may be gone
+  bool label_may_be_gone(const std::string& id, std::int64_t cutoff) const;
   model::Labels labels_of(int series) const;
 
   std::mt19937_64 random_;
@@ -102,7 +103,7 @@ class Torture {
   std::map<SampleKey, Candidates<std::uint64_t>> samples_;
   std::map<std::string, Line> lines_;
   std::map<std::string, Candidates<double>> labels_;
-  std::map<std::string, std::int64_t> label_times_;
+  std::map<double, std::int64_t> label_times_;  // of every value of a label
   std::map<std::string, Candidates<std::string>> state_;
   std::map<std::string, Candidates<std::string>> metadata_;
   std::vector<Uncertain> uncertain_;

@@ -100,6 +100,24 @@ TEST_CASE("power losses at random operations, in recovery too, lose nothing ackn
   WARN(losses << " power losses, " << in_recovery << " of them in recovery; " << acknowledged << " batches acknowledged, 0 lost");
 }
 
+TEST_CASE("retention drops a label by the value that a power loss left of it", "[power]") {
+  Torture t(11);
+  ensure_open(t);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 40; ++i) REQUIRE(t.write());
+    REQUIRE(t.upkeep(std::chrono::hours(72)));
+    // Newer values of the same labels, which are lost, and are of a day that stays.
+    for (int i = 0; i < 40; ++i) {
+      t.disk().power_cut_at(1);
+      CHECK_FALSE(t.write());
+      ensure_open(t);
+    }
+    REQUIRE(t.upkeep(std::chrono::minutes(1)));
+    REQUIRE(t.upkeep(std::chrono::hours(24)));
+    must(t.check(true));
+  }
+}
+
 TEST_CASE("the process ends at every kill point", "[kill]") {
   const std::uint64_t seed = seed_of_test();
   INFO("seed " << seed);
