@@ -8,6 +8,7 @@
 #include "storage/kv/close_mark.hpp"
 #include "storage/kv/files.hpp"
 #include "storage/kv/kv.hpp"
+#include "storage/kv/log_judge.hpp"
 #include "storage/kv/table_file.hpp"
 #include "storage/model/wire_labels.hpp"
 #include "storage/series/label_index.hpp"
@@ -78,6 +79,8 @@ class Verifier {
     out_.tables = static_cast<std::uint64_t>(std::ranges::count_if(names, [](const std::string& n) { return n.ends_with(".sst"); }));
     PLUMBLINE_TRY(const auto tables, kv::damaged_tables(directory_, file_system_));
     for (const auto& [name, what] : tables) tell(name, "", what);
+    PLUMBLINE_TRY(const auto logs, kv::damaged_logs(directory_, file_system_));
+    for (const auto& [name, what] : logs) tell(name, "", what);
     auto opened = kv::Kv::open({.path = directory_, .file_system = file_system_, .read_only = true}, log_, registry_);
     if (!opened) {
       if (opened.error().code == Code::unsupported || opened.error().code == Code::unavailable) return fail(opened.error());

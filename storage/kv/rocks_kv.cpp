@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -14,11 +15,13 @@
 
 #include "daemon/base/check.hpp"
 #include "daemon/base/mutex.hpp"
+#include "daemon/base/text.hpp"
 #include "storage/kv/batch_impl.hpp"
 #include "storage/kv/close_mark.hpp"
 #include "storage/kv/file_tree.hpp"
 #include "storage/kv/files.hpp"
 #include "storage/kv/kill_point.hpp"
+#include "storage/kv/log_judge.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
 #include "storage/kv/space_probe.hpp"
@@ -27,6 +30,8 @@
 namespace plumbline::storage::kv {
 
 namespace {
+
+const std::string nothing_dropped = "; nothing was dropped: restore the file from a backup or move the directory away";
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
@@ -86,6 +91,8 @@ class RocksKv final : public Kv {
       PLUMBLINE_CHECK_OK(FileTree(file_system).make(options.path));
       remove_unfinished(*file_system);
       PLUMBLINE_CHECK_OK(check_close_mark(options.path, file_system, log_));
+      PLUMBLINE_TRY(const auto damaged, damaged_logs(options.path, file_system));
+      if (!damaged.empty()) return fail(Code::corrupt, options.path + "/" + damaged.front().first + ": " + damaged.front().second + nothing_dropped);
     }
     const auto descriptors = family_descriptors(rocksdb::NewLRUCache(options.block_cache_bytes));
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -94,6 +101,7 @@ class RocksKv final : public Kv {
     statistics_ = rocksdb::CreateDBStatistics();
     statistics_->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
     how.statistics = statistics_;
+    PLUMBLINE_CHECK_OK(check_families(how, descriptors));
     const rocksdb::Status status = read_only_ ? rocksdb::DB::OpenForReadOnly(how, options.path, descriptors, &handles, &db)
                                               : rocksdb::DB::Open(how, options.path, descriptors, &handles, &db);
     if (!status.ok()) return fail(open_error(status, options.path));
@@ -313,6 +321,25 @@ class RocksKv final : public Kv {
     }
   }
 
+  // The families are made with the database, before anything is written: one that is missing beside data stood at the end of the
+  // manifest, which is gone, and RocksDB would make it anew and drop what its log has for the old one.
+  Status check_families(const rocksdb::DBOptions& how, const std::vector<rocksdb::ColumnFamilyDescriptor>& wanted) const {
+    std::vector<std::string> known;
+    if (!rocksdb::DB::ListColumnFamilies(how, path_, &known).ok()) return {};  // a new directory, or opening will say what is wrong
+    const auto missing = std::ranges::find_if(wanted, [&](const auto& family) { return std::ranges::find(known, family.name) == known.end(); });
+    if (missing == wanted.end()) return {};
+    const auto files = Files::read_only(path_, disk_);
+    PLUMBLINE_TRY(const auto names, files->list());
+    for (const std::string& name : names) {
+      std::uint64_t bytes = 0;
+      if (!name.ends_with(".sst") && !(name.ends_with(".log") && disk_->GetFileSize(path_ + "/" + name, {}, &bytes, nullptr).ok() && bytes > 0)) continue;
+      PLUMBLINE_TRY(const std::string current, files->read("CURRENT"));
+      return fail(Code::corrupt, path_ + "/" + std::string(trim(current)) + ": its end is missing: the family " + missing->name + " is not in it, but " +
+                                     name + " is there" + nothing_dropped);
+    }
+    return {};
+  }
+
   // As RocksDB's own Checkpoint does it, which renames a directory of its own besides.
   Status fill_checkpoint(const std::string& directory) {
     rocksdb::LiveFilesStorageInfoOptions how;
@@ -349,13 +376,12 @@ class RocksKv final : public Kv {
       std::string damage = info_log_->last_damage();
       if (damage.empty()) damage = damaged_table();
       return {Code::corrupt, path + ": " + text + (damage.empty() ? "" : " (" + damage + ")") +
-                                 "; nothing was dropped: restore the file from a backup or move the directory away"};
+                                 nothing_dropped};
     }
     if (status.IsNoSpace()) return {Code::unavailable, path + ": the data disk is full: " + text};
     const bool of_data = text.find(".sst") != std::string::npos || text.find(".log") != std::string::npos;
     if ((status.IsNotFound() || status.IsPathNotFound()) && !of_data)
-      return {Code::corrupt, path + "/CURRENT names a manifest that is not there (" + text +
-                                 "); nothing was dropped: restore the file from a backup or move the directory away"};
+      return {Code::corrupt, path + "/CURRENT names a manifest that is not there (" + text + ")" + nothing_dropped};
     return {Code::io, path + ": " + text};
   }
 

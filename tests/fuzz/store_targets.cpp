@@ -1,10 +1,13 @@
 // The journal's files and records, and the store's values in RocksDB.
+#include <algorithm>
+#include <bit>
 #include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
 
 #include "storage/kv/close_mark.hpp"
+#include "storage/kv/log_judge.hpp"
 #include "storage/journal/frame.hpp"
 #include "storage/journal/journal.hpp"
 #include "storage/model/wire_labels.hpp"
@@ -115,6 +118,22 @@ void values(std::string_view bytes) {
   if (const auto v = series::segment_day("s", bytes)) PLUMBLINE_CHECK(series::segment_day("s", series::segment_value(*v)) == *v, "a day reads back");
 }
 
+void database_log(std::string_view bytes) {
+  kv::LogJudge judge;
+  for (std::string_view rest = bytes; !rest.empty(); rest.remove_prefix(std::min(rest.size(), kv::log_block_bytes)))
+    judge.block(rest.substr(0, kv::log_block_bytes));
+  if (const auto at = judge.damage()) PLUMBLINE_CHECK(*at + 7 < bytes.size(), "a record follows a damaged one");
+}
+std::string database_log_record(std::string_view payload) {
+  const std::string checked = "\1" + std::string(payload);
+  ByteWriter out;
+  out.le32(std::rotr(crc32c(checked), 15) + 0xa282ead8u);
+  out.u8(static_cast<std::uint8_t>(payload.size()));
+  out.u8(0);
+  out.raw(checked);
+  return out.take();
+}
+
 Record some_record() {
   Record out;
   out.definitions = {{7, model::wire_form(model::Labels::of({{"__name__", "up"}, {"job", "api"}}))}};
@@ -150,6 +169,10 @@ Targets store_targets() {
          return std::vector<std::string>{"\4" + piece("one") + "\1" + piece("two") + "\2" + framed("three", 3, 0),
                                          "\1" + std::string(1, 0) + journal::encode_header({1, 0, 0}) + framed("one", 1, 0),
                                          "\x32" + piece("one") + "\1\1" + piece("torn") + framed("two", 2, 0)};
+       }},
+      {"database_log", database_log, [] {
+         return std::vector<std::string>{database_log_record("one") + database_log_record("two"), "\7" + database_log_record("three"),
+                                         std::string(kv::log_block_bytes - 3, '\3') + "end" + database_log_record("four")};
        }},
       {"record", record, [] { return std::vector<std::string>{encode_record(some_record())}; }},
       {"record_v1", record_v1, record_v1_seeds},

@@ -1,0 +1,88 @@
+#include "storage/kv/log_judge.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include <rocksdb/file_system.h>
+
+#include "daemon/base/bytes.hpp"
+
+namespace plumbline::storage::kv {
+
+namespace {
+
+constexpr std::size_t header_bytes = 7;  // masked CRC-32C of type and payload, length (both little-endian), type
+constexpr std::uint8_t type_max = 4;     // whole, first, middle, last; the others are of options that we do not set
+constexpr std::size_t sector_bytes = 512;
+
+bool zeros(std::string_view bytes) {
+  return std::ranges::all_of(bytes, [](char c) { return c == '\0'; });
+}
+
+// The bytes of the whole record at the beginning; 0: there is none.
+std::size_t record_at(std::string_view bytes) {
+  if (bytes.size() < header_bytes) return 0;
+  ByteReader in(bytes);
+  const std::uint32_t masked = in.le32();
+  std::size_t length = in.u8();
+  length |= static_cast<std::size_t>(in.u8()) << 8;
+  const std::uint8_t type = in.u8();
+  if (type == 0 || type > type_max || length > bytes.size() - header_bytes) return 0;
+  const std::uint32_t crc = crc32c(bytes.substr(header_bytes - 1, 1 + length));
+  return masked == std::rotr(crc, 15) + 0xa282ead8u ? header_bytes + length : 0;
+}
+
+// The bytes from the offset `at` of the file on do not verify: is that because the kernel had not written some of their sectors?
+bool has_hole(std::string_view bytes, std::uint64_t at) {
+  if (bytes.empty()) return false;
+  const std::size_t to_sector = sector_bytes - static_cast<std::size_t>(at % sector_bytes);
+  if (zeros(bytes.substr(0, std::min(header_bytes, to_sector)))) return true;
+  for (std::size_t from = to_sector; from + sector_bytes <= bytes.size(); from += sector_bytes)
+    if (zeros(bytes.substr(from, sector_bytes))) return true;
+  return false;
+}
+
+}  // namespace
+
+void LogJudge::block(std::string_view bytes) {
+  const std::uint64_t first = read_;
+  read_ += bytes.size();
+  if (followed_ || hole_) return;
+  std::size_t at = 0;
+  if (!torn_) {
+    while (const std::size_t record = record_at(bytes.substr(at))) at += record;
+    if (at + header_bytes > log_block_bytes || at == bytes.size()) return;  // the end of a block has no room for a header
+    torn_ = first + at;
+  }
+  std::size_t next = at + (torn_ == first + at ? 1 : 0);
+  while (next < bytes.size() && record_at(bytes.substr(next)) == 0) ++next;
+  hole_ = has_hole(bytes.substr(at, next - at), first + at);
+  followed_ = !hole_ && next < bytes.size();
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> damaged_logs(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
+  const auto disk = file_system ? file_system : rocksdb::FileSystem::Default();
+  std::vector<std::string> names;
+  std::vector<std::pair<std::string, std::string>> out;
+  const rocksdb::IOStatus listed = disk->GetChildren(directory, {}, &names, nullptr);
+  if (listed.IsNotFound() || listed.IsPathNotFound()) return out;
+  if (!listed.ok()) return fail(Code::io, directory + ": " + listed.ToString());
+  std::ranges::sort(names);
+  std::string room(log_block_bytes, '\0');
+  for (const std::string& name : names) {
+    if (!name.ends_with(".log") && !name.starts_with("MANIFEST-")) continue;
+    std::unique_ptr<rocksdb::FSSequentialFile> file;
+    rocksdb::IOStatus status = disk->NewSequentialFile(directory + "/" + name, {}, &file, nullptr);
+    LogJudge judge;
+    rocksdb::Slice got;
+    do {
+      if (status.ok()) status = file->Read(room.size(), {}, &got, room.data(), nullptr);
+      if (!status.ok()) return fail(Code::io, directory + "/" + name + ": " + status.ToString());
+      judge.block({got.data(), got.size()});
+    } while (got.size() == room.size());
+    if (const auto at = judge.damage()) out.emplace_back(name, "the record at offset " + std::to_string(*at) + " is damaged, and others follow it");
+  }
+  return out;
+}
+
+}  // namespace plumbline::storage::kv

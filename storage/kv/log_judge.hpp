@@ -1,0 +1,42 @@
+// RocksDB's logs, its WAL and its manifest, looked at before RocksDB reads them. It takes a record that says it is longer than the
+// file for the last one, which a crash tore, and drops all that follows: one flipped bit of a length opens an older state.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daemon/base/error.hpp"
+
+namespace rocksdb {
+class FileSystem;
+}
+
+namespace plumbline::storage::kv {
+
+inline constexpr std::size_t log_block_bytes = 32768;  // a record of the log format does not cross the end of one
+
+// Whether records follow one that does not verify. A power cut tears only the end, or leaves zeros where the kernel had not
+// written a sector yet; what is behind such a hole says nothing. Pure.
+class LogJudge {
+ public:
+  // The next block of the file: whole, but for the last one.
+  void block(std::string_view bytes);
+  // Where the record stands that does not verify, when others follow it.
+  std::optional<std::uint64_t> damage() const { return followed_ ? torn_ : std::nullopt; }
+
+ private:
+  std::uint64_t read_ = 0;             // bytes of the blocks before
+  std::optional<std::uint64_t> torn_;  // the first record that does not verify
+  bool followed_ = false;
+  bool hole_ = false;                  // behind it: nothing that follows counts
+};
+
+// Every log and manifest in a directory of RocksDB's with damage in it, and what is wrong. Fails: io.
+Result<std::vector<std::pair<std::string, std::string>>> damaged_logs(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system);
+
+}  // namespace plumbline::storage::kv
