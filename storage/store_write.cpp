@@ -232,6 +232,7 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
     in_journal = true;
     const auto written_at = std::chrono::steady_clock::now();
     series_->append({resolved.runs, batch.wire.samples, of_histograms.runs, histograms.samples}, resolved.definitions);
+    if (!batch.labels.empty()) events_->append({}, batch.labels);
     applied = apply_facts(batch.metadata, batch.state);
     in_heads = seconds(written_at, std::chrono::steady_clock::now());
   });
@@ -242,7 +243,7 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   if (!in_journal) return fail(appended.error());
   if (syncer_) syncer_->wrote();
   if (record.capacity() > record_kept_max) std::string().swap(record);
-  events_->append(batch.events, batch.labels);
+  events_->append(batch.events, {});  // beside the others: rows do not take the place of each other
   note_first_write();
   samples_total_.add(receipt.samples + receipt.histograms);
   rows_total_.add(receipt.rows);

@@ -35,6 +35,7 @@ class EventEngine {
   EventEngine(kv::Kv& kv, Log& log, Registry& registry);
   ~EventEngine();
 
+  // Of two labels of one prediction the one appended later is kept: labels come in the order of the journal, rows in any.
   void append(const std::vector<model::StreamRows>& events, const std::vector<model::LateLabel>& labels);
   std::uint64_t head_bytes() const;  // allocated by active and frozen head
   std::uint64_t head_rows() const;

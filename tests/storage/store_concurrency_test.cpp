@@ -188,3 +188,37 @@ TEST_CASE("retention, seals and deletions take what they should and nothing else
   CHECK(read_all(*f.store, kept) == expected);
   CHECK(read_all(*f.store, gone).empty());
 }
+
+TEST_CASE("of writes at once of one late label a restart keeps the one that was seen before it") {
+  StoreFixture f;
+  f.open();
+  constexpr int writers = 4;
+  constexpr int labels = 3000;
+  std::atomic<int> begun{0};
+  std::atomic<int> failures{0};
+  std::vector<std::thread> threads;
+  for (int w = 0; w < writers; ++w)
+    threads.emplace_back([&, w] {
+      for (int i = 0; i < labels; ++i) {
+        // All of them write the label `i` before one writes the next.
+        for (++begun; begun < (i + 1) * writers;) std::this_thread::yield();
+        WriteBatch batch;
+        batch.labels.push_back({"m", "p" + std::to_string(i), static_cast<double>(w), f.clock.now_ns()});
+        if (!f.store->write(batch)) ++failures;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(failures == 0);
+  std::vector<std::string> ids;
+  for (int i = 0; i < labels; ++i) ids.push_back("p" + std::to_string(i));
+  const auto seen = [&] {
+    const auto found = f.store->late_labels("m", ids);
+    REQUIRE(found);
+    std::vector<double> out;
+    for (const auto& label : *found) out.push_back(label ? std::get<double>(label->label) : -1);
+    return out;
+  };
+  const std::vector<double> before = seen();
+  f.lose_process();
+  CHECK(seen() == before);
+}
