@@ -304,6 +304,14 @@ void FaultDisk::State::lose_power() {
     out = std::make_shared<File>();
     const std::size_t kept = file->synced + (random() % 2 == 0 ? 0 : up_to(file->bytes.size() - file->synced));
     out->bytes = file->bytes.substr(0, kept);
+    // A kernel writes sectors in an order of its own.
+    constexpr std::size_t sector = 512;
+    if (random() % 2 == 0)
+      for (std::size_t at = file->synced; at < kept;) {
+        const std::size_t end = std::min(kept, at / sector * sector + sector);
+        if (random() % 3 == 0) std::fill(out->bytes.begin() + static_cast<std::ptrdiff_t>(at), out->bytes.begin() + static_cast<std::ptrdiff_t>(end), '\0');
+        at = end;
+      }
     for (const auto& [from, to] : file->lost)
       if (from < kept) std::fill_n(out->bytes.begin() + static_cast<std::ptrdiff_t>(from), std::min(to, kept) - from, '\0');
     out->synced = kept;

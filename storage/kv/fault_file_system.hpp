@@ -1,6 +1,7 @@
 // A disk that misbehaves on command, for tests: it lives in memory, fails the Nth operation, is full until told otherwise, and
 // knows what a power cut leaves of it. It promises no more than POSIX does:
-//   - bytes are durable when the file was synced after they were appended; a cut drops what is behind them, or tears it;
+//   - bytes are durable when the file was synced after they were appended; a cut drops what is behind them, or tears it, or
+//     leaves zeros in some of its sectors;
 //   - a name (created, renamed, removed, linked) is durable when its directory was synced after it; a cut undoes what is not,
 //     except for a random number of the oldest changes of each directory;
 //   - a sync that fails loses its bytes for good: a later sync of the file succeeds and leaves zeros in their place.

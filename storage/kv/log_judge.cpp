@@ -6,6 +6,7 @@
 #include <rocksdb/file_system.h>
 
 #include "daemon/base/bytes.hpp"
+#include "storage/kv/files.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -33,13 +34,43 @@ std::size_t record_at(std::string_view bytes) {
 }
 
 // The bytes from the offset `at` of the file on do not verify: is that because the kernel had not written some of their sectors?
-bool has_hole(std::string_view bytes, std::uint64_t at) {
+// `last`: they are the end of the file, and so is that of their last sector.
+bool has_hole(std::string_view bytes, std::uint64_t at, bool last) {
   if (bytes.empty()) return false;
   const std::size_t to_sector = sector_bytes - static_cast<std::size_t>(at % sector_bytes);
   if (zeros(bytes.substr(0, std::min(header_bytes, to_sector)))) return true;
-  for (std::size_t from = to_sector; from + sector_bytes <= bytes.size(); from += sector_bytes)
-    if (zeros(bytes.substr(from, sector_bytes))) return true;
+  for (std::size_t from = to_sector; from < bytes.size(); from += sector_bytes)
+    if ((last || from + sector_bytes <= bytes.size()) && zeros(bytes.substr(from, sector_bytes))) return true;
   return false;
+}
+
+using Judged = std::vector<std::pair<std::string, LogJudge>>;
+
+Result<Judged> judge_logs(const std::string& directory, rocksdb::FileSystem& disk) {
+  std::vector<std::string> names;
+  Judged out;
+  const rocksdb::IOStatus listed = disk.GetChildren(directory, {}, &names, nullptr);
+  if (listed.IsNotFound() || listed.IsPathNotFound()) return out;
+  if (!listed.ok()) return fail(Code::io, directory + ": " + listed.ToString());
+  std::ranges::sort(names);
+  std::string room(log_block_bytes, '\0');
+  for (const std::string& name : names) {
+    if (!name.ends_with(".log") && !name.starts_with("MANIFEST-")) continue;
+    std::unique_ptr<rocksdb::FSSequentialFile> file;
+    rocksdb::IOStatus status = disk.NewSequentialFile(directory + "/" + name, {}, &file, nullptr);
+    LogJudge& judge = out.emplace_back(name, LogJudge()).second;
+    rocksdb::Slice got;
+    do {
+      if (status.ok()) status = file->Read(room.size(), {}, &got, room.data(), nullptr);
+      if (!status.ok()) return fail(Code::io, directory + "/" + name + ": " + status.ToString());
+      judge.block({got.data(), got.size()});
+    } while (got.size() == room.size());
+  }
+  return out;
+}
+
+std::string damage_of(const LogJudge& judge) {
+  return "the record at offset " + std::to_string(*judge.damage()) + " is damaged, and others follow it";
 }
 
 }  // namespace
@@ -56,33 +87,34 @@ void LogJudge::block(std::string_view bytes) {
   }
   std::size_t next = at + (torn_ == first + at ? 1 : 0);
   while (next < bytes.size() && record_at(bytes.substr(next)) == 0) ++next;
-  hole_ = has_hole(bytes.substr(at, next - at), first + at);
+  hole_ = has_hole(bytes.substr(at, next - at), first + at, next == bytes.size());
   followed_ = !hole_ && next < bytes.size();
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> damaged_logs(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
-  const auto disk = file_system ? file_system : rocksdb::FileSystem::Default();
-  std::vector<std::string> names;
+  PLUMBLINE_TRY(const Judged judged, judge_logs(directory, file_system ? *file_system : *rocksdb::FileSystem::Default()));
   std::vector<std::pair<std::string, std::string>> out;
-  const rocksdb::IOStatus listed = disk->GetChildren(directory, {}, &names, nullptr);
-  if (listed.IsNotFound() || listed.IsPathNotFound()) return out;
-  if (!listed.ok()) return fail(Code::io, directory + ": " + listed.ToString());
-  std::ranges::sort(names);
-  std::string room(log_block_bytes, '\0');
-  for (const std::string& name : names) {
-    if (!name.ends_with(".log") && !name.starts_with("MANIFEST-")) continue;
-    std::unique_ptr<rocksdb::FSSequentialFile> file;
-    rocksdb::IOStatus status = disk->NewSequentialFile(directory + "/" + name, {}, &file, nullptr);
-    LogJudge judge;
-    rocksdb::Slice got;
-    do {
-      if (status.ok()) status = file->Read(room.size(), {}, &got, room.data(), nullptr);
-      if (!status.ok()) return fail(Code::io, directory + "/" + name + ": " + status.ToString());
-      judge.block({got.data(), got.size()});
-    } while (got.size() == room.size());
-    if (const auto at = judge.damage()) out.emplace_back(name, "the record at offset " + std::to_string(*at) + " is damaged, and others follow it");
-  }
+  for (const auto& [name, judge] : judged)
+    if (judge.damage()) out.emplace_back(name, damage_of(judge));
   return out;
+}
+
+Status check_logs(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system, Log& log) {
+  PLUMBLINE_TRY(const Judged judged, judge_logs(directory, *file_system));
+  for (const auto& [name, judge] : judged)
+    if (judge.damage())
+      return fail(Code::corrupt, directory + "/" + name + ": " + damage_of(judge) +
+                                     "; nothing was dropped: restore the file from a backup or move the directory away");
+  for (const auto& [name, judge] : judged) {
+    if (!judge.hole()) continue;
+    PLUMBLINE_TRY(const auto files, Files::open(directory, file_system));
+    PLUMBLINE_TRY(std::string bytes, files->read(name));
+    log.warn("a power cut left holes in the end of a log; it is cut behind the last whole record",
+             {{"file", directory + "/" + name}, {"offset", *judge.hole()}, {"bytes", bytes.size() - *judge.hole()}});
+    bytes.resize(static_cast<std::size_t>(*judge.hole()));
+    PLUMBLINE_CHECK_OK(files->replace(name, bytes));
+  }
+  return {};
 }
 
 }  // namespace plumbline::storage::kv

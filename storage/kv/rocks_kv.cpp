@@ -91,8 +91,7 @@ class RocksKv final : public Kv {
       PLUMBLINE_CHECK_OK(FileTree(file_system).make(options.path));
       remove_unfinished(*file_system);
       PLUMBLINE_CHECK_OK(check_close_mark(options.path, file_system, log_));
-      PLUMBLINE_TRY(const auto damaged, damaged_logs(options.path, file_system));
-      if (!damaged.empty()) return fail(Code::corrupt, options.path + "/" + damaged.front().first + ": " + damaged.front().second + nothing_dropped);
+      PLUMBLINE_CHECK_OK(check_logs(options.path, file_system, log_));
     }
     const auto descriptors = family_descriptors(rocksdb::NewLRUCache(options.block_cache_bytes));
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -115,6 +114,7 @@ class RocksKv final : public Kv {
     if (batch.empty()) return {};
     PLUMBLINE_CHECK_OK(open_still());
     PLUMBLINE_CHECK_OK(not_paused());
+    PLUMBLINE_CHECK_OK(keep_something_to_flush());
     rocksdb::WriteBatch out(batch.bytes() + 64);
     ByteReader ops(batch.impl_->ops.str());
     while (!ops.done()) {
@@ -186,6 +186,7 @@ class RocksKv final : public Kv {
     const rocksdb::Slice begin = slice(from);
     const rocksdb::Slice end = slice(to);
     PLUMBLINE_CHECK_OK(written(rocksdb::DeleteFilesInRange(db_.get(), handle(family), &begin, &end, false)));
+    PLUMBLINE_CHECK_OK(keep_something_to_flush());
     return written(db_->DeleteRange(rocksdb::WriteOptions(), handle(family), begin, end));
   }
 
@@ -286,6 +287,17 @@ class RocksKv final : public Kv {
       pausing_ = true;
     }
     return fail(std::move(error));
+  }
+
+  // The recovery from a full disk begins a new log only when there is something to flush. Otherwise the next write would go into
+  // the file that the last one failed in: the library as Debian builds it (asserts on) aborts the process then.
+  Status keep_something_to_flush() {
+    std::uint64_t entries = 0;
+    auto* const family = handle(Family::journal);  // empty since format 2
+    if (db_->GetIntProperty(family, rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries) && entries > 0) return {};
+    rocksdb::WriteOptions unlogged;
+    unlogged.disableWAL = true;
+    return written(db_->Delete(unlogged, family, rocksdb::Slice()));  // a key that nobody has
   }
 
   // After a refused write the answer is known for a moment without asking: senders that try again at once would hold the
