@@ -237,6 +237,7 @@ class Runner {
   bool check_failure(const Expectation& e, const Result<query::Answer>& answer, const std::string& expr) {
     if (answer) {
       if (e.fail) fail("expected a failure from " + expr);
+      else result_.answered.push_back(expr);
       return e.fail;
     }
     const std::string& message = answer.error().message;

@@ -11,6 +11,7 @@ struct ScriptResult {
   int evaluations = 0;
   int skipped = 0;                    // answered with Code::unsupported
   std::vector<std::string> failures;  // "file:line: what"
+  std::vector<std::string> answered;  // the expressions that were to have an answer and had one
 };
 
 ScriptResult run_script(const std::string& path);
