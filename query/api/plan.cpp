@@ -2,6 +2,7 @@
 #include "daemon/base/text.hpp"
 #include "query/api/prometheus_json.hpp"
 #include "query/api/prometheus_parameters.hpp"
+#include "query/api/query_log.hpp"
 
 namespace plumbline::query {
 
@@ -22,7 +23,7 @@ void write(JsonWriter& w, const PlanRead& read) {
 }
 
 void write(JsonWriter& w, const PlanNode& node) {
-  w.begin_object().field("node", node.kind).field("expr", node.expression.substr(0, expression_bytes_max));
+  w.begin_object().field("node", node.kind).field("expr", shortened(node.expression, expression_bytes_max));
   w.field("steps", static_cast<std::uint64_t>(node.steps)).field("constant", node.constant).field("fused", node.fused);
   if (node.read) {
     w.key("read");

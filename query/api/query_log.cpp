@@ -26,12 +26,6 @@ std::string_view result_of(const Error* error) {
   }
 }
 
-std::string shortened(std::string_view text, std::size_t bytes_max) {
-  std::string out(text.substr(0, bytes_max));
-  while (!valid_utf8(out) && !out.empty()) out.pop_back();
-  return out.size() < text.size() ? out + "..." : out;
-}
-
 // {__name__="a"} 0..60 samples=12 series=2; ...
 std::string read_text(const std::vector<SelectorStats>& selectors) {
   std::string out;
@@ -45,6 +39,12 @@ std::string read_text(const std::vector<SelectorStats>& selectors) {
 }
 
 }  // namespace
+
+std::string shortened(std::string_view text, std::size_t bytes_max) {
+  std::string out(text.substr(0, bytes_max));
+  while (!valid_utf8(out) && !out.empty()) out.pop_back();
+  return out.size() < text.size() ? out + "..." : out;
+}
 
 void tell(const QueryWatch& watch, const AskedQuery& asked, const QueryStats& stats, const Error* error) {
   const std::string_view result = result_of(error);

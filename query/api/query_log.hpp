@@ -1,7 +1,8 @@
 // What is told of PromQL queries over HTTP: a counter by result, and a log line for slow ones.
 #pragma once
 
-#include <optional>
+#include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "query/query.hpp"
@@ -15,6 +16,9 @@ struct AskedQuery {
   std::int64_t step_ms = 0;  // 0: an instant query at start_ms
   Millis waited{0};          // for its turn
 };
+
+// At most `bytes_max` bytes of a text, cut between letters, and "..." when there is more.
+std::string shortened(std::string_view text, std::size_t bytes_max);
 
 // Counts and, when it was slow, logs. `error` is null when the query ended well.
 void tell(const QueryWatch& watch, const AskedQuery& asked, const QueryStats& stats, const Error* error);

@@ -263,6 +263,22 @@ TEST_CASE("a plan tells what would be read and how", "[plan]") {
   CHECK(ask("sum(m") == R"x({"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:6: parse error: unclosed left parenthesis"})x");
 }
 
+TEST_CASE("a plan cuts a long expression between letters", "[plan]") {
+  const Fixture f;
+  std::string wide;  // in two alignments, so that a cut after any number of bytes meets the middle of a letter in one of them
+  for (const char* begin : {"m{a=\"", "mm{a=\""}) {
+    wide = begin;
+    for (int i = 0; i < 200; ++i) wide += "\u00e4";
+    wide += "\"}";
+    const std::string body = test::call(f.plan, "GET", "/api/v1/plan", {{"query", wide}, {"time", "600"}}).body;
+    CHECK(valid_utf8(body));
+    const auto start = body.find(R"("expr":")") + 8;
+    const std::string expr = body.substr(start, body.find(R"(",)", start) - start);
+    INFO(expr);
+    CHECK(expr.ends_with("\u00e4..."));
+  }
+}
+
 TEST_CASE("a plan says when summaries are enough, and reads no samples itself", "[plan]") {
   Fixture f(6 * 360);
   const test::CountingReader reader(f.store);
