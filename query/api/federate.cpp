@@ -4,6 +4,7 @@
 #include "daemon/base/text.hpp"
 #include "query/api/prometheus_json.hpp"
 #include "query/api/prometheus_parameters.hpp"
+#include "query/stopping_reader.hpp"
 
 namespace plumbline::query {
 
@@ -62,7 +63,8 @@ void append_line(std::string& out, const Newest& newest) {
   out += "} " + format_number(newest.sample.v) + " " + std::to_string(newest.sample.t) + "\n";
 }
 
-Result<http::Response> federate(const Engine& engine, const storage::Reader& reader, const Clock& clock, const http::Request& r) {
+Result<http::Response> federate(const Engine& engine, const storage::Reader& store, const Clock& clock, const http::Request& r) {
+  const StoppingReader reader(store, r.gone);
   PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
   const std::int64_t now = clock.now_ms();
   std::vector<Newest> found;
@@ -90,6 +92,7 @@ Result<http::Response> federate(const Engine& engine, const storage::Reader& rea
   std::string out;
   std::string_view metric;
   for (const Newest& newest : found) {
+    PLUMBLINE_CHECK_OK(go_on(r.gone));
     if (newest.labels.metric() != metric || out.empty()) {
       metric = newest.labels.metric();
       out += "# TYPE ";

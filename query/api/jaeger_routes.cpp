@@ -8,6 +8,7 @@
 #include "daemon/base/json_writer.hpp"
 #include "daemon/base/text.hpp"
 #include "query/query.hpp"
+#include "query/stopping_reader.hpp"
 #include "query/traces/traces.hpp"
 
 namespace plumbline::query {
@@ -187,16 +188,20 @@ http::Response stream_words(const storage::Reader& reader, const model::Matchers
 
 http::Routes jaeger_routes(const storage::Reader& reader, const Clock& clock) {
   http::Routes routes;
-  routes.push_back({"GET", "/jaeger/api/services",
-                    [&reader](const http::Request&) { return stream_words(reader, {}, "service_name"); }});
-  routes.push_back({"GET", "/jaeger/api/services/{service}/operations", [&reader](const http::Request& request) {
-                      const auto matcher = model::Matcher::equal("service_name", std::string(request.path_value("service")));
-                      return stream_words(reader, {matcher}, "span_name");
-                    }});
-  routes.push_back({"GET", "/jaeger/api/traces",
-                    [&reader, &clock](const http::Request& request) { return find_traces(reader, clock, request); }});
-  routes.push_back({"GET", "/jaeger/api/traces/{id}",
-                    [&reader](const http::Request& request) { return one_trace(reader, request); }});
+  // Each reads until it is done or its client has gone.
+  const auto get = [&](const std::string& pattern, auto handle) {
+    routes.push_back({"GET", pattern, [&reader, handle](const http::Request& request) {
+                        return handle(StoppingReader(reader, request.gone), request);
+                      }});
+  };
+  get("/jaeger/api/services", [](const storage::Reader& r, const http::Request&) { return stream_words(r, {}, "service_name"); });
+  get("/jaeger/api/services/{service}/operations", [](const storage::Reader& r, const http::Request& request) {
+    const auto matcher = model::Matcher::equal("service_name", std::string(request.path_value("service")));
+    return stream_words(r, {matcher}, "span_name");
+  });
+  get("/jaeger/api/traces",
+      [&clock](const storage::Reader& r, const http::Request& request) { return find_traces(r, clock, request); });
+  get("/jaeger/api/traces/{id}", one_trace);
   return routes;
 }
 

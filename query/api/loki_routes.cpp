@@ -9,6 +9,7 @@
 #include "daemon/base/text.hpp"
 #include "query/logql/logql.hpp"
 #include "query/query.hpp"
+#include "query/stopping_reader.hpp"
 
 namespace plumbline::query {
 namespace {
@@ -163,7 +164,7 @@ Result<logql::Query> parse_query(const http::Request& request) {
   return query;
 }
 
-Result<http::Response> query_range(const storage::Reader& reader, const Clock& clock, const http::Request& request) {
+Result<http::Response> query_range(const StoppingReader& reader, const Clock& clock, const http::Request& request) {
   PLUMBLINE_TRY(const logql::Query query, parse_query(request));
   PLUMBLINE_TRY(const Span span, parse_span(request, clock, logs_default_ns));
   if (const auto* logs = std::get_if<logql::LogQuery>(&query)) {
@@ -192,7 +193,7 @@ Result<http::Response> query_range(const storage::Reader& reader, const Clock& c
   });
 }
 
-Result<http::Response> query_instant(const storage::Reader& reader, const Clock& clock, const http::Request& request) {
+Result<http::Response> query_instant(const StoppingReader& reader, const Clock& clock, const http::Request& request) {
   PLUMBLINE_TRY(const logql::Query query, parse_query(request));
   std::int64_t t = clock.now_ns();
   if (const auto time = request.param("time")) {
@@ -247,7 +248,7 @@ http::Response show_words(const std::set<std::string, std::less<>>& words) {
   return http::Response::json(std::move(body));
 }
 
-Result<http::Response> label_names(const storage::Reader& reader, const Clock& clock, const http::Request& request) {
+Result<http::Response> label_names(const StoppingReader& reader, const Clock& clock, const http::Request& request) {
   PLUMBLINE_TRY(const std::vector<Labels> streams, streams_of(reader, clock, request, "query"));
   std::set<std::string, std::less<>> names;
   for (const Labels& stream : streams)
@@ -255,7 +256,7 @@ Result<http::Response> label_names(const storage::Reader& reader, const Clock& c
   return show_words(names);
 }
 
-Result<http::Response> label_values(const storage::Reader& reader, const Clock& clock, const http::Request& request) {
+Result<http::Response> label_values(const StoppingReader& reader, const Clock& clock, const http::Request& request) {
   PLUMBLINE_TRY(const std::vector<Labels> streams, streams_of(reader, clock, request, "query"));
   std::set<std::string, std::less<>> values;
   for (const Labels& stream : streams)
@@ -263,7 +264,7 @@ Result<http::Response> label_values(const storage::Reader& reader, const Clock& 
   return show_words(values);
 }
 
-Result<http::Response> series(const storage::Reader& reader, const Clock& clock, const http::Request& request) {
+Result<http::Response> series(const StoppingReader& reader, const Clock& clock, const http::Request& request) {
   PLUMBLINE_TRY(const std::vector<Labels> streams, streams_of(reader, clock, request, "match[]"));
   std::string body;
   JsonWriter json(body);
@@ -284,12 +285,12 @@ http::Response build_info() {
 }  // namespace
 
 http::Routes loki_routes(const storage::Reader& reader, const Clock& clock) {
-  using Handle = Result<http::Response> (*)(const storage::Reader&, const Clock&, const http::Request&);
+  using Handle = Result<http::Response> (*)(const StoppingReader&, const Clock&, const http::Request&);
   http::Routes routes;
   const auto both = [&](const std::string& pattern, Handle handle) {
     for (const char* method : {"GET", "POST"})
       routes.push_back({method, pattern, [&reader, &clock, handle](const http::Request& request) {
-                          auto response = handle(reader, clock, request);
+                          auto response = handle(StoppingReader(reader, request.gone), clock, request);
                           return response ? std::move(*response) : refuse(response.error());
                         }});
   };

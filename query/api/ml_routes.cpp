@@ -126,7 +126,8 @@ Result<VersionFacts> facts_of(const storage::Reader& reader, const Labels& strea
   return facts;
 }
 
-http::Response list_models(const ml::ReferenceStore& references, const storage::Reader& reader, const http::Request& request) {
+http::Response list_models(const ml::ReferenceStore& references, const storage::Reader& store, const http::Request& request) {
+  const StoppingReader reader(store, request.gone);
   model::TimeRange range;
   for (const char* name : {"start", "end"}) {
     const auto text = request.param(name);
@@ -198,10 +199,10 @@ Result<DriftRequest> parse_drift(const http::Request& request, const Clock& cloc
   return out;
 }
 
-http::Response show_drift(const Models& models, const Clock& clock, const http::Request& request) {
+http::Response show_drift(const Models::Impl& models, const Clock& clock, const http::Request& request) {
   auto parsed = parse_drift(request, clock);
   if (!parsed) return http::Response::error(parsed.error());
-  auto report = models.drift(*parsed);
+  auto report = models.drift(*parsed, request.gone);
   if (!report) return http::Response::error(report.error());
   return success([&](JsonWriter& json) {
     json.begin_object();
@@ -228,12 +229,12 @@ http::Response show_drift(const Models& models, const Clock& clock, const http::
   });
 }
 
-http::Response show_performance(const Models& models, const Clock& clock, const http::Request& request) {
+http::Response show_performance(const Models::Impl& models, const Clock& clock, const http::Request& request) {
   auto window = parse_window(request, clock);
   if (!window) return http::Response::error(window.error());
   std::optional<std::string> positive;
   if (const auto text = request.param("positive")) positive = std::string(*text);
-  auto report = models.performance(std::string(request.path_value("model")), *window, positive);
+  auto report = models.performance(std::string(request.path_value("model")), *window, positive, request.gone);
   if (!report) return http::Response::error(report.error());
   return success([&](JsonWriter& json) {
     json.begin_object().field("model", report->model);
@@ -319,9 +320,9 @@ http::Routes ml_routes(Models& models, const storage::Reader& reader, const Cloc
   http::Routes routes;
   routes.push_back({"GET", "/api/v1/models", [&impl, &reader](const http::Request& r) { return list_models(impl.references, reader, r); }});
   routes.push_back({"GET", "/api/v1/models/{model}/drift",
-                    [&models, &clock](const http::Request& r) { return show_drift(models, clock, r); }});
+                    [&impl, &clock](const http::Request& r) { return show_drift(impl, clock, r); }});
   routes.push_back({"GET", "/api/v1/models/{model}/performance",
-                    [&models, &clock](const http::Request& r) { return show_performance(models, clock, r); }});
+                    [&impl, &clock](const http::Request& r) { return show_performance(impl, clock, r); }});
   routes.push_back({"GET", "/api/v1/models/{model}/references",
                     [&impl](const http::Request& r) { return list_references(impl.references, r); }});
   routes.push_back({"POST", "/api/v1/models/{model}/references", store_reference, http::Lane::query, ml::upload_bytes_max});

@@ -296,7 +296,7 @@ bool is_scalar(const Metric& metric) {
   return metric.kind == Metric::Kind::number;
 }
 
-Result<std::vector<MetricSeries>> run_metric(const storage::Reader& reader, const Metric& metric, std::int64_t start_ns,
+Result<std::vector<MetricSeries>> run_metric(const StoppingReader& reader, const Metric& metric, std::int64_t start_ns,
                                              std::int64_t end_ns, std::int64_t step_ns) {
   if (step_ns <= 0 || end_ns < start_ns) return fail(Code::invalid_input, "the step must be above 0 and the end not before the start");
   if ((end_ns - start_ns) / step_ns >= steps_max)
@@ -306,6 +306,7 @@ Result<std::vector<MetricSeries>> run_metric(const storage::Reader& reader, cons
   PLUMBLINE_CHECK_OK(evaluation.load(metric));
   std::map<Labels, std::vector<MetricPoint>> series;
   for (std::int64_t t = start_ns; t <= end_ns; t += step_ns) {
+    PLUMBLINE_CHECK_OK(go_on(reader.stop()));
     PLUMBLINE_TRY(const Sets sets, evaluation.at(metric, t));
     for (const auto& [labels, value] : sets) series[labels].push_back({t / 1'000'000, value});
     if (end_ns - t < step_ns) break;  // t + step would pass the end, or overflow

@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "daemon/base/error.hpp"
+#include "query/stopping_reader.hpp"
 #include "storage/model/labels.hpp"
 #include "storage/model/matcher.hpp"
-#include "storage/storage.hpp"
 
 namespace re2 {
 class RE2;
@@ -130,8 +130,8 @@ struct MetricSeries {
   std::vector<MetricPoint> points;
 };
 // Values at start, start + step, ... <= end; series sorted by labels. Fails: over_limit, execution (labels that do not match
-// one to one), what the reader says.
-Result<std::vector<MetricSeries>> run_metric(const storage::Reader& reader, const Metric& metric, std::int64_t start_ns,
+// one to one), cancelled (between two steps, too), what the reader says.
+Result<std::vector<MetricSeries>> run_metric(const StoppingReader& reader, const Metric& metric, std::int64_t start_ns,
                                              std::int64_t end_ns, std::int64_t step_ns);
 bool is_scalar(const Metric& metric);  // 1 + 1, without a vector in it
 

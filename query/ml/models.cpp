@@ -86,15 +86,21 @@ Models::Models(const storage::Reader& reader, storage::State& state, const Clock
     : impl_(std::make_unique<Impl>(reader, state, clock)) {}
 Models::~Models() = default;
 
-Result<DriftReport> Models::drift(const DriftRequest& request) const {
-  PLUMBLINE_TRY(const std::shared_ptr<const ml::Reference> reference,
-                impl_->references.find(request.model, request.reference));
-  return ml::compute_drift(impl_->reader, *reference, request);
+Result<DriftReport> Models::Impl::drift(const DriftRequest& request, std::stop_token stop) const {
+  PLUMBLINE_TRY(const std::shared_ptr<const ml::Reference> reference, references.find(request.model, request.reference));
+  return ml::compute_drift(StoppingReader(reader, std::move(stop)), *reference, request);
 }
+
+Result<PerformanceReport> Models::Impl::performance(const std::string& model, const Window& window,
+                                                    const std::optional<std::string>& positive_class, std::stop_token stop) const {
+  return ml::compute_performance(StoppingReader(reader, std::move(stop)), model, window, positive_class);
+}
+
+Result<DriftReport> Models::drift(const DriftRequest& request) const { return impl_->drift(request, {}); }
 
 Result<PerformanceReport> Models::performance(const std::string& model, const Window& window,
                                               std::optional<std::string> positive_class) const {
-  return ml::compute_performance(impl_->reader, model, window, positive_class);
+  return impl_->performance(model, window, positive_class, {});
 }
 
 Result<std::string> Models::upload_reference(const std::string& model, const std::string& name,

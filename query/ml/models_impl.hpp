@@ -4,6 +4,7 @@
 #include "query/ml/reference_store.hpp"
 #include "query/ml/upload.hpp"
 #include "query/query.hpp"
+#include "query/stopping_reader.hpp"
 
 namespace plumbline::query {
 
@@ -15,6 +16,10 @@ struct Models::Impl {
                                                       const ml::UploadOptions& options);
   Result<std::shared_ptr<const ml::Reference>> pin(const std::string& model, const std::string& name, const Window& window,
                                                    const ml::UploadOptions& options);
+  // As Models has them; fail with cancelled, too, when `stop` is requested.
+  Result<DriftReport> drift(const DriftRequest& request, std::stop_token stop) const;
+  Result<PerformanceReport> performance(const std::string& model, const Window& window,
+                                        const std::optional<std::string>& positive_class, std::stop_token stop) const;
 
   const storage::Reader& reader;
   const Clock& clock;
@@ -31,8 +36,8 @@ inline constexpr double ks_effect_min = 0.1;        // a tenth of the probabilit
 inline constexpr double cramers_v_min = 0.1;        // Cohen's "small" association between window and category
 inline constexpr double missing_effect_min = 0.05;  // five rows in a hundred
 
-Result<DriftReport> compute_drift(const storage::Reader& reader, const Reference& reference, const DriftRequest& request);
-Result<PerformanceReport> compute_performance(const storage::Reader& reader, const std::string& model, const Window& window,
+Result<DriftReport> compute_drift(const StoppingReader& reader, const Reference& reference, const DriftRequest& request);
+Result<PerformanceReport> compute_performance(const StoppingReader& reader, const std::string& model, const Window& window,
                                               const std::optional<std::string>& positive_class);
 
 }  // namespace ml

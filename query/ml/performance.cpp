@@ -165,10 +165,12 @@ void set_auc(PerformanceReport& report, const std::vector<const Row*>& rows, con
 }
 
 // One against the rest for each class, averaged over the classes that have both sides.
-void set_macro_auc(PerformanceReport& report, const std::vector<const Row*>& rows, const std::vector<std::string>& labels) {
+Status set_macro_auc(PerformanceReport& report, const std::vector<const Row*>& rows, const std::vector<std::string>& labels,
+                     const std::stop_token& stop) {
   double sum = 0;
   int counted = 0;
   for (const std::string& name : report.classes) {
+    PLUMBLINE_CHECK_OK(go_on(stop));
     std::vector<double> scores;
     std::vector<bool> positive;
     for (std::size_t k = 0; k < rows.size(); ++k)
@@ -184,10 +186,11 @@ void set_macro_auc(PerformanceReport& report, const std::vector<const Row*>& row
   }
   if (counted == 0) {
     report.notes.emplace_back("no scores per class (score.<class>): roc_auc is undefined");
-    return;
+    return {};
   }
   report.roc_auc = sum / counted;
   report.notes.push_back("roc_auc is the mean of one-against-rest over " + std::to_string(counted) + " classes");
+  return {};
 }
 
 std::string list_words(const std::vector<std::string>& words) {
@@ -196,7 +199,7 @@ std::string list_words(const std::vector<std::string>& words) {
   return out;
 }
 
-Status classification(const std::vector<const Row*>& rows, const Kinds& kinds, bool prediction_is_score,
+Status classification(const std::vector<const Row*>& rows, const Kinds& kinds, bool prediction_is_score, const std::stop_token& stop,
                       const std::optional<std::string>& wanted_positive, PerformanceReport& report) {
   const bool truth_as_number = kinds.truth && !kinds.numbers.empty() && [&] {
     for (const Row* row : rows)
@@ -206,6 +209,7 @@ Status classification(const std::vector<const Row*>& rows, const Kinds& kinds, b
   std::vector<std::string> labels, predictions;
   std::set<std::string> classes;
   for (const Row* row : rows) {
+    PLUMBLINE_CHECK_OK(go_on(stop));
     labels.push_back(class_of(row->label, truth_as_number));
     classes.insert(labels.back());
     std::string predicted;
@@ -223,6 +227,7 @@ Status classification(const std::vector<const Row*>& rows, const Kinds& kinds, b
   std::map<std::string, ClassCounts> counts;
   std::uint64_t right = 0, judged = 0;
   for (std::size_t k = 0; k < labels.size(); ++k) {
+    PLUMBLINE_CHECK_OK(go_on(stop));
     if (predictions[k].empty()) continue;
     ++judged;
     if (predictions[k] == labels[k]) {
@@ -282,13 +287,13 @@ Status classification(const std::vector<const Row*>& rows, const Kinds& kinds, b
     }
   }
   if (!positive.empty()) set_auc(report, rows, labels, positive, prediction_is_score);
-  else set_macro_auc(report, rows, labels);
+  else PLUMBLINE_CHECK_OK(set_macro_auc(report, rows, labels, stop));
   return {};
 }
 
 }  // namespace
 
-Result<PerformanceReport> compute_performance(const storage::Reader& reader, const std::string& model, const Window& window,
+Result<PerformanceReport> compute_performance(const StoppingReader& reader, const std::string& model, const Window& window,
                                               const std::optional<std::string>& positive_class) {
   PLUMBLINE_TRY(std::vector<Row> rows, read_rows(reader, model, window));
   PLUMBLINE_CHECK_OK(join_labels(reader, model, rows));
@@ -311,6 +316,7 @@ Result<PerformanceReport> compute_performance(const storage::Reader& reader, con
   if (labelled.size() < rows.size())
     report.notes.push_back("measured on the " + std::to_string(labelled.size()) + " of " + std::to_string(rows.size()) +
                            " records that have a label");
+  PLUMBLINE_CHECK_OK(go_on(reader.stop()));
   const Kinds kinds = look_at(labelled);
   const bool zero_one = std::all_of(kinds.label_numbers.begin(), kinds.label_numbers.end(),
                                     [](double v) { return v == 0 || v == 1; });
@@ -320,7 +326,7 @@ Result<PerformanceReport> compute_performance(const storage::Reader& reader, con
       (few && !kinds.fraction_label && !kinds.fraction_prediction) || positive_class) {
     if (prediction_is_score)
       report.notes.emplace_back("predictions are probabilities: 0.5 and above counts as class 1");
-    PLUMBLINE_CHECK_OK(classification(labelled, kinds, prediction_is_score, positive_class, report));
+    PLUMBLINE_CHECK_OK(classification(labelled, kinds, prediction_is_score, reader.stop(), positive_class, report));
     return report;
   }
   report.notes.emplace_back("regression: labels and predictions are quantities");

@@ -16,4 +16,5 @@ list(APPEND QUERY_SOURCES
   traces/traces.cpp
   api/jaeger_routes.cpp
   api/loki_routes.cpp
-  api/ml_routes.cpp)
+  api/ml_routes.cpp
+  stopping_reader.cpp)

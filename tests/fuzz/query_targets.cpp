@@ -12,6 +12,7 @@
 #include "query/promql/ast.hpp"
 #include "query/promql/series_notation.hpp"
 #include "query/query.hpp"
+#include "query/stopping_reader.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/support.hpp"
 
@@ -132,7 +133,8 @@ void logql(std::string_view text) {
     const auto entries = logql::run_logs(store(), *logs, {start, start + 1'000'000'000'000, 50, true});
     if (entries) PLUMBLINE_CHECK(entries->size() <= 50, "the limit holds");
   } else {
-    (void)logql::run_metric(store(), *std::get<logql::MetricPtr>(*parsed), start, start + 300'000'000'000, 30'000'000'000);
+    const StoppingReader reader(store(), {});
+    (void)logql::run_metric(reader, *std::get<logql::MetricPtr>(*parsed), start, start + 300'000'000'000, 30'000'000'000);
   }
 }
 
