@@ -124,8 +124,8 @@ class TestRun {
       };
       auto labels = query::promql::parse_metric(series.series);
       if (!labels) return wrong(series.place, labels.error());
-      if (labels->empty())
-        return wrong(series.place, {Code::invalid_input, "it has no label; write a metric name or a label"});
+      if (labels->metric().empty())
+        return wrong(series.place, {Code::invalid_input, "it has no metric name, and the store takes no such series"});
       auto items = query::promql::parse_series_values(series.values);
       if (!items) return wrong(series.values_place, items.error());
       samples += items->size();
