@@ -18,7 +18,7 @@ constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t t0 = 1'700'000'000 * second;
 constexpr int stream_count = 5;
 
-// The client goes when the reader has given the `leave_after`-th series or block, or was asked that often for
+// The client goes when somebody has taken the `leave_after`-th series or block of the reader, or was asked that often for
 // something else.
 class LeavingReader final : public test::CountingReader {
  public:
@@ -26,14 +26,14 @@ class LeavingReader final : public test::CountingReader {
   Status select(const storage::SeriesQuery& q, const storage::SeriesVisitor& visit) const override {
     return CountingReader::select(q, [&](const Labels& labels, const storage::SeriesPoints& points) {
       const bool more = visit(labels, points);
-      note();
+      if (more) note();
       return more;
     });
   }
   Status scan(const storage::EventQuery& q, const storage::BlockVisitor& visit) const override {
     return CountingReader::scan(q, [&](const storage::RowBlock& block) {
       const bool more = visit(block);
-      note();
+      if (more) note();
       return more;
     });
   }
