@@ -11,6 +11,7 @@ namespace plumbline::query {
 namespace {
 
 constexpr std::int64_t hour_ns = 3'600'000'000'000;
+constexpr std::int64_t year_ms = 366ll * 24 * 3'600'000;
 
 std::vector<std::string> words(const http::Request& request, std::string_view name) {
   std::vector<std::string> out;
@@ -41,6 +42,13 @@ Result<Window> parse_window(const http::Request& request, const Clock& clock) {
     PLUMBLINE_TRY(window.end_ns, parse_time("end", *end));
   }
   window.start_ns = window.end_ns - hour_ns;
+  if (const auto length = request.param("window")) {
+    if (request.param("start")) return fail(Code::invalid_input, "give 'start' or 'window', not both");
+    const auto ms = parse_duration_ms(*length);
+    if (!ms) return fail(ms.error().in("parameter 'window'"));
+    if (*ms <= 0 || *ms > year_ms) return fail(Code::invalid_input, "parameter 'window' must be above zero and at most a year, such as 6h");
+    window.start_ns = window.end_ns - *ms * 1'000'000;
+  }
   if (const auto start = request.param("start")) {
     PLUMBLINE_TRY(window.start_ns, parse_time("start", *start));
   }

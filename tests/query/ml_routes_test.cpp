@@ -62,6 +62,19 @@ TEST_CASE_METHOD(Fixture, "drift, performance and listings over HTTP") {
   CHECK(missing.body.find("known are r@1") != std::string::npos);
   CHECK(call(routes, "GET", "/api/v1/models/m/drift", {{"statistic", "zap"}}).status == 400);
   CHECK(call(routes, "GET", "/api/v1/models/m/drift", {{"start", "yesterday"}}).status == 400);
+  // `window` is what rules have: so long before the end.
+  const auto window = [&](const char* length, http::Pairs more = {}) {
+    more.emplace_back("window", length);
+    return call(routes, "GET", "/api/v1/models/m/drift", more);
+  };
+  const auto times = [](const http::Response& r) {
+    const auto answer = boost::json::parse(r.body).at("data").at("window").as_object();
+    return std::string(answer.at("start").as_string()) + " " + std::string(answer.at("end").as_string());
+  };
+  CHECK(times(window("1h")) == times(drift));
+  CHECK(times(window("10m", {{"end", "2023-11-14T22:13:20Z"}})) == "2023-11-14T22:03:20Z 2023-11-14T22:13:20Z");
+  for (const char* bad : {"", "10", "0s", "2y", "soon"}) CHECK(window(bad).status == 400);
+  CHECK(window("10m", {{"start", "1699999999"}}).status == 400);
   CHECK(call(routes, "GET", "/api/v1/models/m/drift", {{"where", "x >"}}).body.find("where: 1:4") != std::string::npos);
   auto performance = call(routes, "GET", "/api/v1/models/m/performance");
   REQUIRE(performance.status == 200);
