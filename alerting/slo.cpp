@@ -43,9 +43,11 @@ storage::SeriesSamples series(std::string_view metric, const SloSpec& slo, std::
   return {model::Labels::trusted(std::move(labels)), {{ts_ms, value}}};
 }
 
+// Read by people: four digits, and large ones as they are written, not 2e+04.
 std::string number(double v) {
-  return fmt::format("{:.4g}", v);
+  return std::abs(v) >= 1000 && std::abs(v) < 1e15 ? fmt::format("{:.0f}", v) : fmt::format("{:.4g}", v);
 }
+std::string percentage(double ratio) { return number(ratio * 100) + "%"; }
 
 }  // namespace
 
@@ -211,12 +213,12 @@ StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burn
           "Burn rate {}x over {} and {}x over {} (limit {}x) of the objective {}%; {} of the {} budget is "
           "consumed, exhausted in {}.",
           number(fast), l, number(now), s, number(pair.factor), std::string(trim(slo.objective)),
-          humanize_percentage(1 - remaining), format_duration_ms(slo.window.count()), exhausted));
+          percentage(1 - remaining), format_duration_ms(slo.window.count()), exhausted));
   out.emplace_back("burn_rate_long", number(fast));
   out.emplace_back("burn_rate_short", number(now));
   out.emplace_back("burn_rate_limit", number(pair.factor));
   out.emplace_back("short_window", s);
-  out.emplace_back("budget_consumed", humanize_percentage(1 - remaining));
+  out.emplace_back("budget_consumed", percentage(1 - remaining));
   out.emplace_back("budget_exhausted_in", exhausted);
   return out;
 }

@@ -8,14 +8,15 @@
 namespace plumbline::config {
 namespace {
 
-// http://user:password@host: the password goes.
+// http://user:password@host: the password goes. http://token@host: all of it, which is a secret as likely as a name.
 std::string without_password(const std::string& url) {
   const std::size_t scheme = url.find("://");
   if (scheme == std::string::npos) return url;
   const std::size_t from = scheme + 3;
   const std::size_t at = url.substr(0, url.find_first_of("/?#", from)).rfind('@');
   const std::size_t colon = url.find(':', from);
-  if (at == std::string::npos || at < from || colon > at) return url;
+  if (at == std::string::npos || at < from) return url;
+  if (colon > at) return url.substr(0, from) + std::string(secret_shown) + url.substr(at);
   return url.substr(0, colon + 1) + std::string(secret_shown) + url.substr(at);
 }
 

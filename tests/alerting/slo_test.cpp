@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <map>
+#include <string>
 
 #include "alerting/routes.hpp"
 #include "query/query.hpp"
@@ -51,6 +53,24 @@ TEST_CASE("the workbook's windows scale with the period, the factors stay", "[al
   CHECK(week[0].factor == 14.4);
   CHECK(workbook_windows(1h)[0].long_window == 5s);
   CHECK(workbook_windows(1h)[0].short_window == 1s);
+}
+
+TEST_CASE("the numbers of an annotation are written as people read them", "[alerting][slo]") {
+  SloSpec slo;
+  slo.objective = "99.999";
+  slo.window = 24h * 30;
+  const BurnWindow pair{"page", 1h, 5min, 14.4};
+  // Burning 12,345.6 times too fast, and 200 budgets gone.
+  const Burns burns{{1h, {0.123456, 12345.6}}, {5min, {0.00012345, 12.3456}}, {slo.window, {0.002, 200}}};
+  std::map<std::string, std::string> said;
+  for (const auto& [name, text] : slo_annotations(slo, *parse_objective(slo.objective), burns, pair)) {
+    said[name] = text;
+    CHECK(text.find("e+") == std::string::npos);
+  }
+  CHECK(said["budget_consumed"] == "20000%");
+  CHECK(said["burn_rate_long"] == "12346");
+  CHECK(said["burn_rate_short"] == "12.35");
+  CHECK(said["burn_rate_limit"] == "14.4");
 }
 
 TEST_CASE("the window placeholder is found however it is spaced", "[alerting][slo]") {

@@ -233,6 +233,19 @@ TEST_CASE("a configuration is shown as it was loaded, without its secrets", "[co
   CHECK_FALSE(options.contains("receivers"));
 }
 
+TEST_CASE("what stands before the host of a URL is not shown, with or without a password", "[config][shown]") {
+  const auto shown = [](const std::string& url) {
+    const Config config = load("external_url: \"" + url + "\"\n");
+    const std::map<std::string, std::string> options(config.shown.options.begin(), config.shown.options.end());
+    CHECK(config.shown.yaml == "external_url: \"" + options.at("external_url") + "\"\n");
+    return options.at("external_url");
+  };
+  CHECK(shown("https://hunter2@plumbline.example/base") == "https://<secret>@plumbline.example/base");
+  CHECK(shown("https://hunter2@plumbline.example:8443/base") == "https://<secret>@plumbline.example:8443/base");
+  CHECK(shown("https://me:hunter2@plumbline.example:8443/") == "https://me:<secret>@plumbline.example:8443/");
+  CHECK(shown("https://plumbline.example:8443/a@b") == "https://plumbline.example:8443/a@b");
+}
+
 TEST_CASE("what is shown reads back to the same", "[config][shown]") {
   const auto loaded = load_file((root / "tests/scripts/config/good/full.yaml").string());
   REQUIRE(loaded);
