@@ -23,8 +23,8 @@ Status StoppingReader::select_parts(const storage::SeriesQuery& query, const sto
                                     const storage::PartVisitor& visit) const {
   PLUMBLINE_CHECK_OK(go_on(stop_));
   PLUMBLINE_CHECK_OK(reader_.select_parts(
-      query, run, [&](std::size_t part, const model::Labels& labels, const storage::SeriesPoints& points) {
-        return !stop_.stop_requested() && visit(part, labels, points);
+      query, run, [&](std::size_t part, model::Labels&& labels, const storage::SeriesPoints& points) {
+        return !stop_.stop_requested() && visit(part, std::move(labels), points);
       }));
   return go_on(stop_);
 }

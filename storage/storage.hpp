@@ -129,6 +129,14 @@ struct SeriesQuery {
   TimeRange range;  // ms, inclusive
   std::uint64_t samples_max = 50'000'000;
   std::uint64_t series_max = 300'000;
+  bool apart = false;  // times and values of floats each by themselves: see SeriesPoints
+};
+
+// A run of ascending times (ms), which series that were scraped together share: where `held` is not null, it keeps the times when the
+// visit is over, and who meets the same address and length again need not compare them.
+struct TimesPiece {
+  std::span<const std::int64_t> times;
+  std::shared_ptr<const void> held;
 };
 
 // What a series has in a range. Both are sorted by time, stale markers included; a timestamp has one float or one histogram.
@@ -136,6 +144,10 @@ struct SeriesPoints {
   std::span<const Sample> samples;
   std::span<const HistogramSample> histograms;
   bool stale_markers = true;  // there may be some among the samples
+  // In place of `samples`, where the query wants them apart and the reader has them so: pieces one after another in time, together as
+  // many as there are values.
+  std::span<const TimesPiece> times;
+  std::span<const double> values;
   // For who has no use for histograms: they are passed over, and there may be no float.
   operator std::span<const Sample>() const { return samples; }
 };
@@ -145,7 +157,7 @@ struct SeriesPoints {
 using SeriesVisitor = std::function<bool(const Labels&, const SeriesPoints&)>;
 
 // The same for a read that is cut into parts: called from several threads at once, for one part by one thread at a time.
-using PartVisitor = std::function<bool(std::size_t part, const Labels&, const SeriesPoints&)>;
+using PartVisitor = std::function<bool(std::size_t part, Labels&&, const SeriesPoints&)>;
 // A read is cut into at most this many parts: eight for each of four threads, so that none waits long for the slowest.
 inline constexpr std::size_t parts_max = 32;
 // Runs task(0), ..., task(count - 1), each once and on any threads, and returns when all have ended.
@@ -198,7 +210,8 @@ class Reader {
   // select(), cut into parts that `run` spreads over threads. Limits hold for all parts together; false from any visit stops all.
   virtual Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const {
     Status status;
-    run(1, [&](std::size_t) { status = select(query, [&](const Labels& labels, const SeriesPoints& points) { return visit(0, labels, points); }); });
+    const auto visit_here = [&](const Labels& labels, const SeriesPoints& points) { return visit(0, Labels(labels), points); };
+    run(1, [&](std::size_t) { status = select(query, visit_here); });
     return status;
   }
   // Exact aggregates over windows (ascending by start; they may overlap) without reading what lies inside them: for ranges

@@ -80,6 +80,11 @@ Labels Labels::with(std::string_view name, std::string_view value) const {
   return out;
 }
 
+Labels Labels::without(std::string_view name) && {
+  std::erase_if(labels_, [name](const Label& l) { return l.name == name; });
+  return std::move(*this);
+}
+
 std::string Labels::str() const {
   std::string out;
   const std::string_view metric_name = metric();

@@ -33,7 +33,8 @@ class Labels {
   bool has(std::string_view name) const { return !get(name).empty(); }
   std::string_view metric() const { return get(metric_name_label); }
   Labels with(std::string_view name, std::string_view value) const;  // value "" removes
-  Labels without(std::string_view name) const { return with(name, ""); }
+  Labels without(std::string_view name) const& { return with(name, ""); }
+  Labels without(std::string_view name) &&;  // in place: no label is copied
 
   // {a="b", c="d"} with the metric name in front, as PromQL prints a series.
   std::string str() const;

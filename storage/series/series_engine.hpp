@@ -113,7 +113,7 @@ class SeriesEngine {
   // The segments with samples in range. Fails when one that may have some is damaged.
   Result<Segments> touching(TimeRange range) const;
   struct Reading;
-  Status read_part(Reading& reading, std::span<const SeriesRef> wanted, const SeriesVisitor& visit) const;
+  Status read_part(Reading& reading, std::span<const SeriesRef> wanted, std::size_t part, const PartVisitor& visit) const;
   Roaring candidates(const std::vector<Matchers>& selectors) const;
   // Those of `ids` that have a sample in range.
   Result<Roaring> present(const Roaring& ids, TimeRange range) const;

@@ -52,7 +52,7 @@ Status SeriesEngine::select(const SeriesQuery& query, const SeriesVisitor& visit
   const Runner here = [](std::size_t count, const std::function<void(std::size_t)>& task) {
     for (std::size_t i = 0; i < count; ++i) task(i);
   };
-  return select_parts(query, here, [&](std::size_t, const Labels& labels, const SeriesPoints& points) { return visit(labels, points); });
+  return select_parts(query, here, [&](std::size_t, Labels&& labels, const SeriesPoints& points) { return visit(labels, points); });
 }
 
 Status SeriesEngine::select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const {
@@ -69,15 +69,14 @@ Status SeriesEngine::select_parts(const SeriesQuery& query, const Runner& run, c
   std::vector<Status> ends(parts);
   run(parts, [&](std::size_t part) {
     const std::size_t from = wanted.size() * part / parts, to = wanted.size() * (part + 1) / parts;
-    const auto visit_here = [&](const Labels& labels, const SeriesPoints& points) { return visit(part, labels, points); };
-    ends[part] = read_part(reading, std::span(wanted).subspan(from, to - from), visit_here);
+    ends[part] = read_part(reading, std::span(wanted).subspan(from, to - from), part, visit);
     if (!ends[part]) reading.stopped = true;
   });
   for (const Status& end : ends) PLUMBLINE_CHECK_OK(end);
   return {};
 }
 
-Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> wanted, const SeriesVisitor& visit) const {
+Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> wanted, std::size_t part, const PartVisitor& visit) const {
   const SeriesQuery& query = reading.query;
   std::vector<Gather> gathers(std::min(reading.step, wanted.size()));
   const auto too_many_samples = [&] {
@@ -126,7 +125,7 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
       std::uint64_t worth = gather.samples().size();
       for (const HistogramSample& s : gather.histograms()) worth += model::samples_worth(s.h);
       if (reading.samples.fetch_add(worth) + worth > query.samples_max) return too_many_samples();
-      if (!visit(index_.labels(batch[i].id), {gather.samples(), gather.histograms(), gather.stale()})) {
+      if (!visit(part, index_.labels(batch[i].id), {gather.samples(), gather.histograms(), gather.stale()})) {
         reading.stopped = true;
         return {};
       }
