@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/base/bytes.hpp"
 #include "query/promql/evaluator.hpp"
 #include "query/promql/fold.hpp"
 #include "query/promql/numbers.hpp"
@@ -18,6 +19,41 @@ namespace {
 Labels group_labels(const Aggregate& a, const Labels& labels) {
   return a.without ? drop_labels(labels, a.grouping, true) : keep_labels(labels, a.grouping);
 }
+
+// To which group a series belongs, without making the labels of the group for each series.
+class GroupIndex {
+ public:
+  explicit GroupIndex(const Aggregate& a) : a_(&a) {}
+  // The group's number, and whether it is a new one. What is given may also be the labels of a group.
+  std::pair<std::size_t, bool> of(const Labels& labels) {
+    std::uint64_t mark = 0;
+    for (const model::Label& l : labels)
+      if (kept(l)) mark = (mark ^ hash64(l.value)) * 0x9e37'79b9'7f4a'7c15;
+    const auto [from, to] = groups_.equal_range(mark);
+    for (auto at = from; at != to; ++at)
+      if (holds(labels_[at->second], labels)) return {at->second, false};
+    groups_.emplace(mark, labels_.size());
+    labels_.push_back(group_labels(*a_, labels));
+    return {labels_.size() - 1, true};
+  }
+  const std::vector<Labels>& labels() const { return labels_; }
+
+ private:
+  bool kept(const model::Label& l) const {
+    const bool named = std::ranges::find(a_->grouping, l.name) != a_->grouping.end();
+    return a_->without ? !named && l.name != model::metric_name_label : named;
+  }
+  bool holds(const Labels& group, const Labels& labels) const {
+    auto at = group.begin();
+    for (const model::Label& l : labels)
+      if (kept(l) && (at == group.end() || *at++ != l)) return false;
+    return at == group.end();
+  }
+
+  const Aggregate* a_;
+  std::unordered_multimap<std::uint64_t, std::size_t> groups_;
+  std::vector<Labels> labels_;
+};
 
 // The histograms of one group at one step.
 struct HistogramCell {
@@ -36,7 +72,7 @@ struct FoldedGroup {
 };
 
 struct FoldedGroups {
-  LabelIndex index;
+  GroupIndex index;
   std::vector<FoldedGroup> groups;
   Columns later;  // with histograms, whose sums depend on the order
 };
@@ -46,16 +82,13 @@ struct Groups {
   std::vector<Labels> labels;
   std::vector<std::vector<std::size_t>> members;
   Groups(const Aggregate& a, const Columns& columns) {
-    LabelIndex index;
+    GroupIndex index(a);
     for (std::size_t i = 0; i < columns.size(); ++i) {
-      Labels key = group_labels(a, columns[i].labels);
-      const auto [at, fresh] = index.try_emplace(key, labels.size());
-      if (fresh) {
-        labels.push_back(std::move(key));
-        members.emplace_back();
-      }
-      members[at->second].push_back(i);
+      const auto [group, fresh] = index.of(columns[i].labels);
+      if (fresh) members.emplace_back();
+      members[group].push_back(i);
     }
+    labels = index.labels();
   }
 };
 
@@ -74,7 +107,7 @@ Result<Columns> Evaluator::aggregate(const Aggregate& a, const Grid& grid) {
 }
 
 Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
-  std::vector<FoldedGroups> parts(Fold::merges(a.op) ? storage::parts_max : 1);
+  std::vector<FoldedGroups> parts(Fold::merges(a.op) ? storage::parts_max : 1, FoldedGroups{GroupIndex(a), {}, {}});
   const auto add_histogram = [&](FoldedGroup& group, std::size_t i, const NativeHistogram& h, std::string_view metric) {
     if (a.op == Tok::count || a.op == Tok::group) return group.floats.add_one(i);
     if (!adds_histograms(a.op)) return inform(*a.inner, fmt::format("ignored histogram in {} aggregation", spelling(a.op)));
@@ -89,13 +122,12 @@ Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
       cell.incompatible = !add_noted(*cell.sum, h, 1, *a.inner, metric, "aggregation");
   };
   const auto add = [&](FoldedGroups& to, Column&& c) -> Status {
-    Labels key = group_labels(a, c.labels);
-    const auto [at, fresh] = to.index.try_emplace(key, to.groups.size());
+    const auto [number, fresh] = to.index.of(c.labels);
     if (fresh) {
       PLUMBLINE_CHECK_OK(charge(grid.count));
-      to.groups.push_back({std::move(key), c.labels, Fold(a.op, grid.count), {}});
+      to.groups.push_back({to.index.labels().back(), c.labels, Fold(a.op, grid.count), {}});
     }
-    FoldedGroup& group = to.groups[at->second];
+    FoldedGroup& group = to.groups[number];
     group.floats.add(c);
     if (!c.histograms.empty())
       for (std::size_t i = 0; i < grid.count; ++i)
@@ -116,18 +148,18 @@ Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
   FoldedGroups& all = parts[0];
   for (std::size_t p = 1; p < parts.size(); ++p) {
     for (FoldedGroup& group : parts[p].groups) {
-      const auto [at, fresh] = all.index.try_emplace(group.labels, all.groups.size());
+      const auto [number, fresh] = all.index.of(group.labels);
       if (fresh) {
         all.groups.push_back(std::move(group));
         continue;
       }
-      FoldedGroup& to = all.groups[at->second];
+      FoldedGroup& to = all.groups[number];
       to.floats.merge(group.floats);
       if (group.first < to.first) to.first = std::move(group.first);
       release(grid.count);
     }
     std::ranges::move(parts[p].later, std::back_inserter(all.later));
-    parts[p] = {};
+    parts[p] = {GroupIndex(a), {}, {}};
   }
   std::ranges::sort(all.later, {}, &Column::labels);
   for (Column& c : all.later) PLUMBLINE_CHECK_OK(add(all, std::move(c)));

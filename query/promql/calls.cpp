@@ -106,6 +106,8 @@ Labels absent_labels(const Expr& e) {
 
 namespace {
 
+bool is_rate(Fn fn) { return fn == Fn::rate || fn == Fn::increase || fn == Fn::delta; }
+
 // What the sender knew is about its own samples, not about steps.
 HistogramPtr without_reset_hint(const NativeHistogram& h) {
   auto out = std::make_shared<NativeHistogram>(h);
@@ -214,11 +216,13 @@ Status Evaluator::range_call_parts(const Call& c, const Grid& grid, const PartSi
 Status Evaluator::range_parts(const Call& c, const Grid& grid, const std::vector<Scalars>& scalars, const PartSink& sink) {
   const Timing& timing = timings_.at(&range_argument(c));
   WindowPlans plans = plans_of(c, grid, timing);
-  const auto to_column = [&](const RangeSeries& series) {
+  const auto to_column = [&](const RangeSeries& series, Column& out) {
     count(timing, grid, series);
-    return range_column(c, grid, timing, scalars, plans, series);
+    return range_column(c, grid, timing, scalars, plans, series, out);
   };
-  return read_columns(timing.source, false, to_column, sink);
+  // One window is found faster than it is looked up, and stats count samples as they are.
+  const bool apart = is_rate(c.function->id) && grid.count > 1 && per_step_ == nullptr;
+  return read_columns(timing.source, false, apart, to_column, sink);
 }
 
 Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) {
@@ -238,10 +242,12 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
     return by_labels([&](const PartSink& parts) { return range_parts(c, grid, scalars, parts); }, named);
   WindowPlans plans = plans_of(c, grid, timing);
   return each_range(range, grid, [&](const RangeSeries& series) -> Status {
-    PLUMBLINE_TRY(std::optional<Column> column, range_column(c, grid, timing, scalars, plans, series));
-    if (!column) return {};
+    Column column;
+    PLUMBLINE_TRY(const bool any, range_column(c, grid, timing, scalars, plans, series, column));
+    if (!any) return {};
     PLUMBLINE_CHECK_OK(charge(grid.count));
-    return named(std::move(*column));
+    column.labels = series.labels;
+    return named(std::move(column));
   });
 }
 
@@ -277,9 +283,14 @@ Evaluator::PartSink Evaluator::named_parts(const Call& c, const PartSink& sink) 
   };
 }
 
+std::vector<std::int64_t> Evaluator::Timing::references(const Grid& grid) const {
+  std::vector<std::int64_t> out(grid.count);
+  for (std::size_t i = 0; i < grid.count; ++i) out[i] = reference(grid.at(i));
+  return out;
+}
+
 WindowPlans Evaluator::plans_of(const Call& c, const Grid& grid, const Timing& timing) {
-  std::vector<std::int64_t> ends(grid.count);
-  for (std::size_t i = 0; i < grid.count; ++i) ends[i] = timing.reference(grid.at(i));
+  std::vector<std::int64_t> ends = timing.references(grid);
   switch (c.function->id) {
     case Fn::rate: return {std::move(ends), timing.range, WindowPlans::Rate::per_second};
     case Fn::increase:
@@ -288,32 +299,31 @@ WindowPlans Evaluator::plans_of(const Call& c, const Grid& grid, const Timing& t
   }
 }
 
-Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid& grid, const Timing& timing,
-                                                      const std::vector<Scalars>& scalars, WindowPlans& plans, const RangeSeries& series) {
+Result<bool> Evaluator::range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars,
+                                     WindowPlans& plans, const RangeSeries& series, Column& out) {
   const Fn fn = c.function->id;
-  std::optional<Column> column;
+  out.reset(grid.count);
   if (!series.histograms.empty()) {
-    column.emplace(series.labels, grid.count);
-    PLUMBLINE_CHECK_OK(mixed_range(c, grid, series, scalars, *column));
-    if (!column->any()) column.reset();
-    return column;
+    PLUMBLINE_CHECK_OK(mixed_range(c, grid, series, scalars, out));
+    return out.any();
   }
   const std::span<const Sample> samples = series.samples;
-  if (samples.empty()) return column;
-  const std::shared_ptr<const WindowPlan> plan = plans.of(samples);
-  if (fn == Fn::rate || fn == Fn::increase || fn == Fn::delta) {
-    column.emplace(series.labels, grid.count);
-    PLUMBLINE_TRY(const bool any, planned_rates(samples, plans, *plan, fn != Fn::delta, fn == Fn::rate, [this] { return tick(); }, *column));
-    if (!any) column.reset();
-    return column;
+  if (samples.empty() && series.values.empty()) return false;
+  const std::shared_ptr<const WindowPlan> plan = samples.empty() ? plans.of(series.times) : plans.of(samples);
+  if (is_rate(fn)) {
+    std::vector<double> own(samples.size());
+    std::ranges::transform(samples, own.begin(), &Sample::v);
+    const std::span<const double> values = samples.empty() ? series.values : own;
+    return planned_rates(values, plans, *plan, fn != Fn::delta, fn == Fn::rate, [this] { return tick(); }, out);
   }
   const bool overlapping = grid.count > 1 && timing.range >= 2 * grid.step && Sliding::supports(fn);
   Sliding sliding(fn, samples);
   std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
+  bool any = false;
   Window w;
   w.range = timing.range;
   for (std::size_t i = 0; i < grid.count; ++i) {
-    const auto [low, high, factor, limit] = (*plan)[i];
+    const std::size_t low = plan->low[i], high = plan->high[i];
     if (low == high) continue;
     w.now = grid.at(i);
     w.end = plans.end(i);
@@ -326,10 +336,10 @@ Result<std::optional<Column>> Evaluator::range_column(const Call& c, const Grid&
       PLUMBLINE_CHECK_OK(tick());
     }
     if ((!overlapping || !sliding.at(low, high, w.p1, v)) && !evaluate_window(fn, w, v)) continue;
-    if (!column) column.emplace(series.labels, grid.count);
-    column->set(i, v);
+    out.set(i, v);
+    any = true;
   }
-  return column;
+  return any;
 }
 
 Result<Columns> Evaluator::absent(const Call& c, const Grid& grid) {

@@ -213,15 +213,15 @@ Result<Scalars> Evaluator::scalar(const Expr& e, const Grid& grid) {
 
 // ----------------------------------------------------------------------------------------------------------- selectors
 
-std::optional<Column> Evaluator::newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid,
-                                                bool timestamps) const {
+bool Evaluator::newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid, bool timestamps, Column& out) const {
   const std::int64_t lookback = context_.options.lookback.count();
   const std::span<const Sample> samples = series.samples;
   const std::span<const HistogramPoint> histograms = series.histograms;
-  std::optional<Column> out;
-  const auto column = [&]() -> Column& {
-    if (!out) out.emplace(series.labels, grid.count);
-    return *out;
+  bool any = false;
+  out.reset(grid.count);
+  const auto set = [&](std::size_t i, auto&& v) {
+    out.set(i, std::forward<decltype(v)>(v));
+    any = true;
   };
   std::size_t next = 0;  // the first sample after the reference time
   std::size_t next_histogram = 0;
@@ -234,27 +234,41 @@ std::optional<Column> Evaluator::newest_samples(const RangeSeries& series, const
       const HistogramPoint& newest = histograms[next_histogram - 1];
       if (newest.t <= t - lookback || !newest.h) continue;
       if (timestamps)
-        column().set(i, static_cast<double>(newest.t) / 1000);
+        set(i, static_cast<double>(newest.t) / 1000);
       else
-        column().set(i, newest.h);
+        set(i, newest.h);
       continue;
     }
     if (next == 0) continue;
     const Sample& newest = samples[next - 1];
     if (newest.t <= t - lookback || model::is_stale(newest.v)) continue;
-    column().set(i, timestamps ? static_cast<double>(newest.t) / 1000 : newest.v);
+    set(i, timestamps ? static_cast<double>(newest.t) / 1000 : newest.v);
   }
-  return out;
+  return any;
+}
+
+bool Evaluator::newest_values(const RangeSeries& series, const WindowPlan& plan, bool timestamps, Column& out) {
+  bool any = false;
+  out.reset(plan.high.size());
+  for (std::size_t i = 0; i < plan.high.size(); ++i) {
+    const std::uint32_t newest = plan.high[i] - 1;
+    if (plan.low[i] == plan.high[i] || model::is_stale(series.values[newest])) continue;
+    out.set(i, timestamps ? static_cast<double>(plan.times[newest]) / 1000 : series.values[newest]);
+    any = true;
+  }
+  return any;
 }
 
 Status Evaluator::selector_parts(const Selector& s, const Grid& grid, bool timestamps, const PartSink& sink) {
   const Timing& timing = timings_.at(&s);
-  const auto to_column = [&](const RangeSeries& series) -> Result<std::optional<Column>> {
-    std::optional<Column> column = newest_samples(series, timing, grid, timestamps);
-    if (column) count(*column);
-    return column;
+  WindowPlans plans(timing.references(grid), context_.options.lookback.count(), WindowPlans::Rate::none);
+  const auto to_column = [&](const RangeSeries& series, Column& out) -> Result<bool> {
+    const bool any = series.values.empty() ? newest_samples(series, timing, grid, timestamps, out)
+                                           : newest_values(series, *plans.of(series.times), timestamps, out);
+    if (any) count(out);
+    return any;
   };
-  return read_columns(timing.source, true, to_column, sink);
+  return read_columns(timing.source, true, grid.count > 1, to_column, sink);
 }
 
 Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink) {
@@ -266,11 +280,12 @@ Status Evaluator::selector(const Selector& s, const Grid& grid, bool timestamps,
   PLUMBLINE_TRY(const auto* read, loaded(timing.source));
   for (const LoadedSeries& series : *read) {
     if (++done % 256 == 0) PLUMBLINE_CHECK_OK(tick());
-    std::optional<Column> column = newest_samples({series.labels, series.samples, series.histograms}, timing, grid, timestamps);
-    if (!column) continue;
-    count(*column);
+    Column column;
+    if (!newest_samples({series.labels, series.samples, series.histograms, {}, {}}, timing, grid, timestamps, column)) continue;
+    count(column);
     PLUMBLINE_CHECK_OK(charge(grid.count));
-    PLUMBLINE_CHECK_OK(sink(std::move(*column)));
+    column.labels = series.labels;
+    PLUMBLINE_CHECK_OK(sink(std::move(column)));
   }
   return {};
 }

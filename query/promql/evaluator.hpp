@@ -51,6 +51,7 @@ class Evaluator {
     std::int64_t step = 0;  // of a subquery
     std::size_t source = 0;  // of a selector
     std::int64_t reference(std::int64_t t) const { return at.value_or(t) - offset; }
+    std::vector<std::int64_t> references(const Grid& grid) const;
   };
   struct LoadedSeries {
     Labels labels;
@@ -71,10 +72,13 @@ class Evaluator {
     const Labels& labels;
     std::span<const Sample> samples;
     std::span<const HistogramPoint> histograms;
+    // In place of samples, for who reads them apart.
+    std::span<const storage::TimesPiece> times;
+    std::span<const double> values;
   };
   using RangeSink = std::function<Status(const RangeSeries&)>;
-  // One series to its column, called from several threads at once. No column: no value at any step.
-  using ToColumn = std::function<Result<std::optional<Column>>(const RangeSeries&)>;
+  // Fills a column without labels from one series; called from several threads at once. False: there is no value at any step.
+  using ToColumn = std::function<Result<bool>(const RangeSeries&, Column&)>;
   // Takes columns from several threads at once: those of one part come one after another. Which series is in which part does not
   // depend on threads.
   using PartSink = std::function<Status(std::size_t part, Column&&)>;
@@ -83,15 +87,16 @@ class Evaluator {
   Status prepare(const Expr& e, model::TimeRange times);
   Result<Timing> resolve(const Modifiers& m);
   // Reads a source, cut into parts that run at the same time; counted and held to the limits.
-  using SourceVisitor = std::function<Status(std::size_t part, const Labels&, const storage::SeriesPoints&)>;
-  Status read(Source& source, const SourceVisitor& visit);
+  using SourceVisitor = std::function<Status(std::size_t part, Labels&&, const storage::SeriesPoints&)>;
+  Status read(Source& source, bool apart, const SourceVisitor& visit);
   // The samples of a source, read at the first call and kept.
   Result<const std::vector<LoadedSeries>*> loaded(std::size_t source);
   // Reads what the source asks for; of the series that match, those that `wanted` takes, which is asked from several threads.
   using Wanted = std::function<bool(const Labels&)>;
   Status read_source(Source& source, const Wanted& wanted);
   // The columns of a source that nobody else needs: its samples are turned into them as they are read, and not kept.
-  Status read_columns(std::size_t source, bool keep_stale, const ToColumn& to_column, const PartSink& sink);
+  // `apart`: it takes times and values apart, unless there are histograms or stale markers among them.
+  Status read_columns(std::size_t source, bool keep_stale, bool apart, const ToColumn& to_column, const PartSink& sink);
   bool read_once(std::size_t source) const { return sources_[source].uses == 1 && !sources_[source].loaded; }
   Grid subquery_grid(const Timing& timing, const Grid& grid) const;
   bool constant(const Expr& e) const;
@@ -107,7 +112,9 @@ class Evaluator {
   Result<Scalars> scalar(const Expr& e, const Grid& grid);
   Status selector(const Selector& s, const Grid& grid, bool timestamps, const Sink& sink);
   Status selector_parts(const Selector& s, const Grid& grid, bool timestamps, const PartSink& sink);
-  std::optional<Column> newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid, bool timestamps) const;
+  // As ToColumn; of times and values apart the second, with windows of the lookback.
+  bool newest_samples(const RangeSeries& series, const Timing& timing, const Grid& grid, bool timestamps, Column& out) const;
+  static bool newest_values(const RangeSeries& series, const WindowPlan& plan, bool timestamps, Column& out);
   Result<Columns> unary(const Unary& u, const Grid& grid);
   Answer answer_vector(Columns columns);
   Answer answer_matrix(Columns columns);
@@ -122,9 +129,9 @@ class Evaluator {
   Status range_call_parts(const Call& c, const Grid& grid, const PartSink& sink);
   Status range_parts(const Call& c, const Grid& grid, const std::vector<Scalars>& scalars, const PartSink& sink);
   Result<std::vector<Scalars>> range_scalars(const Call& c, const Grid& grid);
-  // What range_call does with one series; the column still has the metric's name.
-  Result<std::optional<Column>> range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars,
-                                             WindowPlans& plans, const RangeSeries& series);
+  // What range_call does with one series.
+  Result<bool> range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars, WindowPlans& plans,
+                            const RangeSeries& series, Column& out);
   static WindowPlans plans_of(const Call& c, const Grid& grid, const Timing& timing);
   // Columns of a range function, with the metric's names as they were: drops them, and says what has to be said of them.
   Sink named_sink(const Call& c, const Sink& sink);

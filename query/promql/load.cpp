@@ -24,31 +24,40 @@ std::vector<HistogramPoint> evaluable(std::span<const model::HistogramSample> hi
 
 // In samples.
 std::size_t worth_of(const storage::SeriesPoints& points) {
-  std::size_t worth = points.samples.size();
+  std::size_t worth = points.samples.size() + points.values.size();
   for (const model::HistogramSample& s : points.histograms) worth += model::samples_worth(s.h);
   return worth;
 }
 
 bool any_stale(const storage::SeriesPoints& points, std::span<const HistogramPoint> histograms) {
-  return (points.stale_markers && std::ranges::any_of(points.samples, [](const Sample& s) { return model::is_stale(s.v); })) ||
+  return (points.stale_markers && (std::ranges::any_of(points.samples, model::is_stale, &Sample::v) ||
+                                   std::ranges::any_of(points.values, model::is_stale))) ||
          std::ranges::any_of(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
+}
+
+template <class Visit>
+void each_sample(const storage::SeriesPoints& points, const Visit& visit) {
+  for (const Sample& s : points.samples) visit(s);
+  std::size_t at = 0;
+  for (const storage::TimesPiece& piece : points.times)
+    for (const std::int64_t t : piece.times) visit({t, points.values[at++]});
 }
 
 }  // namespace
 
-Status Evaluator::read(Source& source, const SourceVisitor& visit) {
+Status Evaluator::read(Source& source, bool apart, const SourceVisitor& visit) {
   if (source.range.min > source.range.max) return {};
   PLUMBLINE_CHECK_OK(tick());
   // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
   const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
-                                   context_.options.series_max};
+                                   context_.options.series_max, apart};
   const Stopwatch reading(context_, &QueryStats::read_s);
   struct Part {
     Status end;
     std::uint64_t series = 0, samples = 0;
   };
   std::array<Part, storage::parts_max> parts;
-  const auto visit_one = [&](std::size_t part_number, const Labels& labels, const storage::SeriesPoints& points) {
+  const auto visit_one = [&](std::size_t part_number, Labels&& labels, const storage::SeriesPoints& points) {
     Part& part = parts[part_number];
     ++part.series;
     part.samples += worth_of(points);
@@ -57,7 +66,7 @@ Status Evaluator::read(Source& source, const SourceVisitor& visit) {
       part.end = fail(Code::over_limit, fmt::format("query would read more than {} series", context_.options.series_max));
     else if (number % 256 == 0)
       part.end = tick();
-    if (part.end) part.end = visit(part_number, labels, points);
+    if (part.end) part.end = visit(part_number, std::move(labels), points);
     return part.end.has_value();
   };
   const storage::Runner run = [&](std::size_t count, const std::function<void(std::size_t)>& task) {
@@ -82,42 +91,51 @@ Result<const std::vector<Evaluator::LoadedSeries>*> Evaluator::loaded(std::size_
 Status Evaluator::read_source(Source& source, const Wanted& wanted) {
   source.loaded = true;
   std::array<std::vector<LoadedSeries>, storage::parts_max> parts;
-  const auto keep = [&](std::size_t part, const Labels& labels, const storage::SeriesPoints& points) -> Status {
+  const auto keep = [&](std::size_t part, Labels&& labels, const storage::SeriesPoints& points) -> Status {
     if (wanted && !wanted(labels)) return {};
     PLUMBLINE_CHECK_OK(charge(worth_of(points)));
-    LoadedSeries one{labels, {points.samples.begin(), points.samples.end()}, evaluable(points.histograms), false};
+    LoadedSeries one{std::move(labels), {points.samples.begin(), points.samples.end()}, evaluable(points.histograms), false};
     one.stale = any_stale(points, one.histograms);
     parts[part].push_back(std::move(one));
     return {};
   };
-  PLUMBLINE_CHECK_OK(read(source, keep));
+  PLUMBLINE_CHECK_OK(read(source, false, keep));
   for (std::vector<LoadedSeries>& part : parts) std::ranges::move(part, std::back_inserter(source.series));
   std::ranges::sort(source.series, {}, &LoadedSeries::labels);
   return {};
 }
 
-Status Evaluator::read_columns(std::size_t index, bool keep_stale, const ToColumn& to_column, const PartSink& sink) {
-  std::array<std::vector<Sample>, storage::parts_max> parts;
-  const auto turn = [&](std::size_t part_number, const Labels& labels, const storage::SeriesPoints& points) -> Status {
-    std::vector<Sample>& kept = parts[part_number];
+Status Evaluator::read_columns(std::size_t index, bool keep_stale, bool apart, const ToColumn& to_column, const PartSink& sink) {
+  struct Part {
+    std::vector<Sample> kept;
+    Column column;  // whoever folds it leaves its memory for the next series
+  };
+  std::array<Part, storage::parts_max> parts;
+  const auto turn = [&](std::size_t part_number, Labels&& labels, const storage::SeriesPoints& points) -> Status {
+    auto& [kept, column] = parts[part_number];
     // The samples of a series count while it is looked at.
     const std::size_t worth = worth_of(points);
     PLUMBLINE_CHECK_OK(charge(worth));
-    std::span<const Sample> samples = points.samples;
     std::vector<HistogramPoint> histograms = evaluable(points.histograms);
-    if (!keep_stale && any_stale(points, histograms)) {
+    const bool drop_stale = !keep_stale && any_stale(points, histograms);
+    const bool as_they_are = !drop_stale && (histograms.empty() || points.values.empty());
+    if (!as_they_are) {
       kept.clear();
-      std::ranges::copy_if(samples, std::back_inserter(kept), [](const Sample& s) { return !model::is_stale(s.v); });
-      samples = kept;
-      std::erase_if(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
+      each_sample(points, [&](const Sample& s) {
+        if (keep_stale || !model::is_stale(s.v)) kept.push_back(s);
+      });
+      if (drop_stale) std::erase_if(histograms, [](const HistogramPoint& p) { return p.h == nullptr; });
     }
-    PLUMBLINE_TRY(std::optional<Column> column, to_column({labels, samples, histograms}));
+    PLUMBLINE_TRY(const bool any, to_column(as_they_are ? RangeSeries{labels, points.samples, histograms, points.times, points.values}
+                                                        : RangeSeries{labels, kept, histograms, {}, {}},
+                                            column));
     release(worth);
-    if (!column) return {};
-    PLUMBLINE_CHECK_OK(charge(column->values.size()));
-    return sink(part_number, std::move(*column));
+    if (!any) return {};
+    PLUMBLINE_CHECK_OK(charge(column.values.size()));
+    column.labels = std::move(labels);
+    return sink(part_number, std::move(column));
   };
-  return read(sources_[index], turn);
+  return read(sources_[index], apart, turn);
 }
 
 }  // namespace plumbline::query::promql

@@ -147,6 +147,13 @@ bool is_range_function(Fn fn) {
 
 bool keeps_name(Fn fn) { return fn == Fn::first_over_time || fn == Fn::last_over_time; }
 
+std::vector<std::size_t> counter_resets(std::span<const double> values) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 1; i < values.size(); ++i)
+    if (values[i] < values[i - 1]) out.push_back(i);
+  return out;
+}
+
 std::vector<std::size_t> counter_resets(std::span<const Sample> samples) {
   std::vector<std::size_t> out;
   for (std::size_t i = 1; i < samples.size(); ++i)

@@ -61,7 +61,8 @@ bool evaluate_window(Fn fn, const Window& window, double& out);
 // changes() and resets() where a value may be a histogram: one kind after the other is both.
 double count_changes(std::span<const Sample> floats, std::span<const HistogramPoint> histograms);
 double count_resets(std::span<const Sample> floats, std::span<const HistogramPoint> histograms);
-// Indexes i with samples[i] < samples[i - 1].
+// Indexes i with values[i] < values[i - 1].
+std::vector<std::size_t> counter_resets(std::span<const double> values);
 std::vector<std::size_t> counter_resets(std::span<const Sample> samples);
 
 }  // namespace plumbline::query::promql

@@ -37,6 +37,13 @@ struct Column {
 
   Column() = default;
   Column(Labels l, std::size_t count) : labels(std::move(l)), values(count), present(count) {}
+  // Empty, with the memory that it had. What is not present has any value.
+  void reset(std::size_t count) {
+    labels = {};
+    values.resize(count);
+    present.assign(count, 0);
+    histograms.clear();
+  }
   void set(std::size_t i, double v) {
     values[i] = v;
     present[i] = 1;

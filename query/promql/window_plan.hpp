@@ -13,16 +13,23 @@
 
 #include "daemon/base/mutex.hpp"
 #include "query/promql/value.hpp"
+#include "storage/storage.hpp"
 
 namespace plumbline::query::promql {
 
-struct PlannedWindow {
-  std::uint32_t low = 0, high = 0;  // of the samples [low, high)
-  // For rate, increase and delta; 0 with fewer than two samples.
-  double factor = 0;  // what the difference is multiplied by, unless the series would have been below zero where the window begins
-  double limit = 0;   // it is not below zero if its first value is more than this part of the difference
+struct WindowPlan {
+  // Of each window: it holds the samples [low, high).
+  std::vector<std::uint32_t> low, high;
+  // For rate, increase and delta, where there are at least two samples: what the difference is multiplied by, unless the series would
+  // have been below zero where the window begins; and it is not below zero if its first value is more than this part of the difference.
+  std::vector<double> factor, limit;
+  // Windows of at least two samples, each `stride` samples after the one before: with steps as long as the interval it is one all through.
+  struct Run {
+    std::uint32_t window = 0, count = 0, stride = 0;
+  };
+  std::vector<Run> runs;
+  std::vector<std::int64_t> times;  // of the samples
 };
-using WindowPlan = std::vector<PlannedWindow>;
 
 // Threads: any.
 class WindowPlans {
@@ -33,18 +40,21 @@ class WindowPlans {
 
   std::int64_t end(std::size_t window) const { return ends_[window]; }
   std::int64_t range() const { return range_; }
-  // One entry per end. `samples` are sorted, fewer than 2^32, and not none.
+  // One entry per end. The times are sorted, fewer than 2^32, and not none.
   std::shared_ptr<const WindowPlan> of(std::span<const Sample> samples);
+  std::shared_ptr<const WindowPlan> of(std::span<const storage::TimesPiece> pieces);
 
  private:
-  // 24 MiB and the plan that passes it. With 1,440 windows over as many samples those are the times of 480 targets. One window alone is
+  // 24 MiB of windows and the plan that passes it. With 1,440 windows over as many samples those are the times of 480 targets. One window alone is
   // found faster than it is looked up, and longer times are those of few series.
   static constexpr std::size_t windows_kept_max = 1u << 20, samples_kept_max = 64u << 10;
   struct Known {
-    std::vector<std::int64_t> times;
     std::shared_ptr<const WindowPlan> plan;
+    std::vector<storage::TimesPiece> pieces;  // of which it was made, where all of them are held
   };
-  std::shared_ptr<const WindowPlan> make(std::span<const Sample> samples) const;
+  std::shared_ptr<const WindowPlan> make(std::vector<std::int64_t> times) const;
+  std::shared_ptr<const Known> find(std::uint64_t mark);
+  std::shared_ptr<const WindowPlan> keep(std::uint64_t mark, Known fresh);
 
   const std::vector<std::int64_t> ends_;
   const std::int64_t range_;
@@ -55,9 +65,9 @@ class WindowPlans {
 };
 
 // rate, increase (of a counter) and delta of one series in all windows, to the last bit what extrapolate() says. `plan` is of its
-// samples. False when no window has two of them. Asks `tick` now and then, and fails as it does: a gauge taken for a counter has
+// times. False when no window has two of them. Asks `tick` now and then, and fails as it does: a gauge taken for a counter has
 // thousands of resets in each of thousands of windows.
-Result<bool> planned_rates(std::span<const Sample> samples, const WindowPlans& plans, const WindowPlan& plan, bool counter, bool per_second,
+Result<bool> planned_rates(std::span<const double> values, const WindowPlans& plans, const WindowPlan& plan, bool counter, bool per_second,
                            const std::function<Status()>& tick, Column& out);
 
 }  // namespace plumbline::query::promql

@@ -45,13 +45,13 @@ Result<Labels> Labels::make(std::vector<Label> labels) {
 
 Labels Labels::trusted(std::vector<Label> labels) {
   sort_by_name(labels);
+  // In place, and mostly there is nothing to do: a query makes them for each of its series.
+  const auto doubled = [](const Label& a, const Label& b) { return a.name == b.name; };
+  for (auto at = std::ranges::adjacent_find(labels, doubled); at != labels.end(); at = std::adjacent_find(at, labels.end(), doubled))
+    at = labels.erase(at);
+  std::erase_if(labels, [](const Label& l) { return l.value.empty(); });
   Labels out;
-  out.labels_.reserve(labels.size());
-  for (Label& l : labels) {
-    if (!out.labels_.empty() && out.labels_.back().name == l.name) out.labels_.back() = std::move(l);
-    else out.labels_.push_back(std::move(l));
-  }
-  std::erase_if(out.labels_, [](const Label& l) { return l.value.empty(); });
+  out.labels_ = std::move(labels);
   return out;
 }
 

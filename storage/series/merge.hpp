@@ -7,6 +7,8 @@
 
 #include "storage/model/histogram.hpp"
 #include "storage/model/sample.hpp"
+#include "storage/series/segment.hpp"
+#include "storage/storage.hpp"
 
 namespace plumbline::storage::series {
 
@@ -19,14 +21,22 @@ class Gather {
   std::vector<model::Sample>& buffer() { return samples_; }
   std::vector<model::HistogramSample>& histogram_buffer() { return histograms_; }
   void commit(std::uint64_t order);
+  // Instead of both, before end(): the part inside the range of a piece whose times and values stay apart unless it is merged. `held`
+  // keeps the values; null: they are copied.
+  void add(const SharedTimes& times, std::span<const double> values, const SharedValues& held, model::TimeRange range, std::uint64_t order);
   // That a piece has stale markers among its samples, or may have some.
   void note_stale() { stale_ = true; }
   bool stale() const { return stale_; }
   // Sorts and merges. Then samples() and histograms() are sorted, and a timestamp has one of either.
   void end();
+  // The same for floats that stand apart: they are in times() and values(), and not in samples(). Values of several pieces are put
+  // together in `scratch`, which is the caller's so that it stays in the processor's caches from one series to the next.
+  void end(std::vector<double>& scratch);
   std::span<const model::Sample> samples() const { return samples_; }
   std::span<const model::HistogramSample> histograms() const { return histograms_; }
-  bool empty() const { return samples_.empty() && histograms_.empty(); }
+  std::span<const TimesPiece> times() const { return times_; }
+  std::span<const double> values() const { return values_; }
+  bool empty() const { return samples_.empty() && times_.empty() && histograms_.empty(); }
   void clear();
 
  private:
@@ -38,12 +48,26 @@ class Gather {
     std::size_t histograms = 0;
   };
   void merge_mixed();
+  void join();  // pieces that stand apart become samples
 
   std::vector<model::Sample> samples_;
   std::vector<model::HistogramSample> histograms_;
   std::vector<Piece> pieces_;
   bool stale_ = false;
-  bool apart_ = true;  // every piece begins after the end of the one before
+  bool ascending_ = true;  // every piece of samples begins after the end of the one before
+
+  struct Apart {
+    std::uint64_t order = 0;
+    SharedValues held;
+    const double* values = nullptr;  // inside what is held, or null: in own_
+    std::size_t own = 0;
+  };
+  const double* begin_of(const Apart& piece) const { return piece.held ? piece.values : own_.data() + piece.own; }
+  std::vector<TimesPiece> times_;
+  std::vector<Apart> apart_;              // the values of each
+  std::vector<double> own_;
+  std::vector<std::int64_t> own_times_;   // of what no segment holds
+  std::span<const double> values_;
 };
 
 }  // namespace plumbline::storage::series

@@ -105,6 +105,7 @@ Status SegmentWalk::open_payload(std::size_t group, std::size_t chunks) {
 
 Result<std::span<const double>> SegmentWalk::values(std::size_t group, std::size_t chunk, std::size_t chunks, std::uint32_t count) {
   const PartKey key{file_.number(), std::uint64_t{group} << 32 | chunk};
+  held_.reset();
   if (caches_ != nullptr) {
     held_ = caches_->values.find(key);
     if (held_) return std::span<const double>(*held_);
@@ -119,6 +120,7 @@ Result<std::span<const double>> SegmentWalk::values(std::size_t group, std::size
   if (caches_ != nullptr && caches_->asked.again(key)) {
     held_ = std::make_shared<const std::vector<double>>(values_.begin(), values_.end());
     caches_->values.put(key, held_, count * sizeof(double));
+    return std::span<const double>(*held_);
   }
   return std::span<const double>(values_);
 }
@@ -137,10 +139,10 @@ Result<const SegmentWalk::TimesRecord*> SegmentWalk::times_record(std::uint32_t 
   return records_.emplace(ordinal, std::move(record)).first->second.get();
 }
 
-Result<std::span<const std::int64_t>> SegmentWalk::times(const GroupTimes& place) {
+Result<SharedTimes> SegmentWalk::times(const GroupTimes& place) {
   const std::uint64_t key = std::uint64_t{place.record} << 32 | place.column;
   const auto found = times_.find(key);
-  Times times = found != times_.end() ? found->second : nullptr;
+  SharedTimes times = found != times_.end() ? found->second : nullptr;
   if (!times && caches_ != nullptr) times = caches_->times.find({file_.number(), key});
   if (times) {
     // Two directories may disagree about a column only when one of them is damaged.
@@ -152,16 +154,17 @@ Result<std::span<const std::int64_t>> SegmentWalk::times(const GroupTimes& place
     if (caches_ != nullptr && caches_->asked.again({file_.number(), key | 1ull << 63}))
       caches_->times.put({file_.number(), key}, times, times->size() * sizeof(std::int64_t));
   }
-  if (found != times_.end()) return std::span<const std::int64_t>(*times);
+  if (found != times_.end()) return times;
   if (times_cached_ + times->size() > times_cached_max) {
     times_.clear();
     times_cached_ = 0;
   }
   times_cached_ += times->size();
-  return std::span<const std::int64_t>(*times_.emplace(key, std::move(times)).first->second);
+  times_.emplace(key, times);
+  return times;
 }
 
-Result<SegmentWalk::Times> SegmentWalk::decode_times(const GroupTimes& place) {
+Result<SharedTimes> SegmentWalk::decode_times(const GroupTimes& place) {
   if (place.record >= file_.index().times.size())
     return fail(Code::corrupt, "segment " + file_.info().name + ": directory names times record " +
                                    std::to_string(place.record) + ", there are " +
@@ -194,11 +197,14 @@ class VisitedChunk final : public SegmentChunk {
   }
   const ChunkInfo& info() const override { return info_; }
   Result<std::span<const std::int64_t>> times() const override {
-    return walk_.times(directory_.times[directory_.times_of[chunk_]]);
+    PLUMBLINE_TRY(held_, shared_times());
+    return std::span<const std::int64_t>(*held_);
   }
+  Result<SharedTimes> shared_times() const override { return walk_.times(directory_.times[directory_.times_of[chunk_]]); }
   Result<std::span<const double>> values() const override {
     return walk_.values(group_, chunk_, directory_.summaries.size(), info_.count);
   }
+  SharedValues held_values() const override { return walk_.held_values(); }
 
  private:
   SegmentWalk& walk_;
@@ -206,6 +212,7 @@ class VisitedChunk final : public SegmentChunk {
   const Directory& directory_;
   ChunkInfo info_;
   std::size_t chunk_ = 0;
+  mutable SharedTimes held_;
 };
 
 }  // namespace

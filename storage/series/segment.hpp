@@ -62,12 +62,19 @@ struct ChunkInfo {
   ChunkSummary summary;
 };
 
+using SharedTimes = std::shared_ptr<const std::vector<std::int64_t>>;
+using SharedValues = std::shared_ptr<const std::vector<double>>;
+
 // What a visitor is shown; stands until it returns. Nothing of the samples is read before it asks for them.
 class SegmentChunk {
  public:
   virtual const ChunkInfo& info() const = 0;
   // The whole chunk. The spans stand until the next call of the same or until the visitor returns. Fails: corrupt, io.
   virtual Result<std::span<const std::int64_t>> times() const = 0;
+  // Those of series that were scraped together are one object, while it is cached. Fails: corrupt, io.
+  virtual Result<SharedTimes> shared_times() const = 0;
+  // Keeps what values() gave last; null where it stands until the visitor returns and no longer.
+  virtual SharedValues held_values() const = 0;
   virtual Result<std::span<const double>> values() const = 0;
   // Appends the samples inside the range.
   Status samples(model::TimeRange range, std::vector<model::Sample>& out) const;

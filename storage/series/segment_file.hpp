@@ -52,10 +52,10 @@ class SegmentWalk {
   Result<Directory> finish(std::size_t group, DirectoryDecoder decoder);
   // Reads the payload of a group that has so many chunks: values() does so, too, when it must.
   Status open_payload(std::size_t group, std::size_t chunks);
-  // They stand until the next call.
+  // They stand until the next call, or as long as held_values() if that is not null.
   Result<std::span<const double>> values(std::size_t group, std::size_t chunk, std::size_t chunks, std::uint32_t count);
-  // Stands until the next call.
-  Result<std::span<const std::int64_t>> times(const GroupTimes& place);
+  const SharedValues& held_values() const { return held_; }
+  Result<SharedTimes> times(const GroupTimes& place);
   // By its place in the info record's list.
   Result<HistogramRecord> histograms(std::size_t place);
   Error at(Record kind, std::uint32_t number, Error error) const;  // says where
@@ -65,8 +65,7 @@ class SegmentWalk {
     std::string value;
     std::vector<TimesColumn> columns;  // views into value
   };
-  using Times = std::shared_ptr<const std::vector<std::int64_t>>;
-  Result<Times> decode_times(const GroupTimes& place);
+  Result<SharedTimes> decode_times(const GroupTimes& place);
   Result<std::string_view> body(Record kind, std::uint16_t vshard, std::uint32_t number);
   Result<const TimesRecord*> times_record(std::uint32_t ordinal);
 
@@ -80,8 +79,8 @@ class SegmentWalk {
   std::optional<codec::ValueGroupDecoder> decoder_;
   std::size_t open_group_ = 0;  // of the decoder
   std::vector<double> values_;
-  std::shared_ptr<const std::vector<double>> held_;       // values that stand in the cache
-  std::unordered_map<std::uint64_t, Times> times_;        // by record and column
+  SharedValues held_;                                     // values that stand in the cache
+  std::unordered_map<std::uint64_t, SharedTimes> times_;        // by record and column
   std::size_t times_cached_ = 0;
   std::unordered_map<std::uint32_t, std::unique_ptr<TimesRecord>> records_;
 };

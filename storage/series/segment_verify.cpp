@@ -79,7 +79,8 @@ class Verifier {
 
   Status chunk(std::size_t g, const Directory& directory, std::size_t s, std::size_t c, const std::string& series) {
     const ChunkInfo info = directory.chunk(s, c);
-    PLUMBLINE_TRY(const auto times, walk_.times(directory.times[directory.times_of[c]]));
+    PLUMBLINE_TRY(const SharedTimes shared, walk_.times(directory.times[directory.times_of[c]]));
+    const std::vector<std::int64_t>& times = *shared;
     PLUMBLINE_TRY(const auto values, walk_.values(g, c, directory.summaries.size(), info.count));
     if (previous_t_ && *previous_t_ >= times.front()) tell(series + "chunks overlap");
     previous_t_ = times.back();

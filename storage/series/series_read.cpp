@@ -79,6 +79,7 @@ Status SeriesEngine::select_parts(const SeriesQuery& query, const Runner& run, c
 Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> wanted, std::size_t part, const PartVisitor& visit) const {
   const SeriesQuery& query = reading.query;
   std::vector<Gather> gathers(std::min(reading.step, wanted.size()));
+  std::vector<double> scratch;
   const auto too_many_samples = [&] {
     return fail(Code::over_limit, "the query reads more than " + std::to_string(query.samples_max) +
                                       " samples (samples_max): narrow its selector or its range");
@@ -93,8 +94,14 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
       };
       const auto gather_chunk = [&](const SegmentChunk& chunk) -> Status {
         Gather& gather = gather_of({chunk.info().vshard, chunk.info().id});
-        PLUMBLINE_CHECK_OK(chunk.samples(query.range, gather.buffer()));
         if (chunk.info().summary.has_stale) gather.note_stale();
+        if (query.apart) {
+          PLUMBLINE_TRY(const SharedTimes times, chunk.shared_times());
+          PLUMBLINE_TRY(const auto values, chunk.values());
+          gather.add(times, values, chunk.held_values(), query.range, segment->seal());
+          return {};
+        }
+        PLUMBLINE_CHECK_OK(chunk.samples(query.range, gather.buffer()));
         gather.commit(segment->seal());
         return {};
       };
@@ -118,14 +125,18 @@ Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> want
         gather.commit(head->seal_number());
       }
       if (gather.empty()) continue;
-      gather.end();
+      if (query.apart)
+        gather.end(scratch);
+      else
+        gather.end();
       if (reading.series.fetch_add(1) >= query.series_max)
         return fail(Code::over_limit, "the query reads more than " + std::to_string(query.series_max) +
                                           " series (series_max): narrow its selector");
-      std::uint64_t worth = gather.samples().size();
+      std::uint64_t worth = gather.samples().size() + gather.values().size();
       for (const HistogramSample& s : gather.histograms()) worth += model::samples_worth(s.h);
       if (reading.samples.fetch_add(worth) + worth > query.samples_max) return too_many_samples();
-      if (!visit(part, index_.labels(batch[i].id), {gather.samples(), gather.histograms(), gather.stale()})) {
+      const SeriesPoints points{gather.samples(), gather.histograms(), gather.stale(), gather.times(), gather.values()};
+      if (!visit(part, index_.labels(batch[i].id), points)) {
         reading.stopped = true;
         return {};
       }

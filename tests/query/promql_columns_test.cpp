@@ -53,7 +53,7 @@ TEST_CASE("planned rates are to the last bit what each window gives") {
       if (s == 3 && samples.size() > 3 && samples[1].t + 1 < samples[2].t) ++samples[1].t;
       promql::Column column(model::Labels{}, ends.size());
       const auto plan = plans.of(samples);
-      REQUIRE(plan->size() == ends.size());
+      REQUIRE(plan->low.size() == ends.size());
       std::size_t ticks = 0;
       REQUIRE(promql::planned_rates(samples, plans, *plan, counter, per_second, [&]() -> Status { return ++ticks, Status(); }, column));
       const promql::Fn fn = per_second ? promql::Fn::rate : counter ? promql::Fn::increase : promql::Fn::delta;
@@ -66,7 +66,7 @@ TEST_CASE("planned rates are to the last bit what each window gives") {
         const auto first = std::ranges::find_if(samples, inside);
         const auto last = std::find_if_not(first, samples.end(), inside);
         w.samples = {first, last};
-        CHECK((*plan)[i].high - (*plan)[i].low == w.samples.size());
+        CHECK(plan->high[i] - plan->low[i] == w.samples.size());
         const auto resets = counter ? promql::counter_resets(w.samples) : std::vector<std::size_t>{};
         w.resets = resets;
         double direct = 0;

@@ -27,21 +27,40 @@ struct NaiveStore {
   std::map<std::string, std::string> state;
 };
 
-void check_series(const storage::Store& store, const NaiveStore& naive, const model::Matchers& matchers,
-                  model::TimeRange range) {
+// `apart`: times and values are asked for each by themselves.
+std::map<Labels, PointMap> points_of(const storage::Store& store, const model::Matchers& matchers, model::TimeRange range, bool apart) {
   std::map<Labels, PointMap> got;
   storage::SeriesQuery query;
   query.matchers = matchers;
   query.range = range;
+  query.apart = apart;
   REQUIRE(store.select(query, [&](const Labels& labels, const storage::SeriesPoints& points) {
     PointMap& own = got[labels];
     REQUIRE(own.empty());
+    REQUIRE((apart ? points.samples.empty() : points.times.empty() && points.values.empty()));
+    std::size_t at = 0;
+    for (const storage::TimesPiece& piece : points.times) {
+      REQUIRE_FALSE(piece.times.empty());
+      for (const std::int64_t t : piece.times) {
+        REQUIRE(at < points.values.size());
+        REQUIRE((own.empty() || own.rbegin()->first < t));
+        own.emplace(t, Point{points.values[at++]});
+      }
+    }
+    REQUIRE(at == points.values.size());
     REQUIRE(std::ranges::is_sorted(points.samples, {}, &Sample::t));
     REQUIRE(std::ranges::is_sorted(points.histograms, {}, &model::HistogramSample::t));
     for (const Sample& s : points.samples) REQUIRE(own.try_emplace(s.t, Point{s.v}).second);
     for (const model::HistogramSample& s : points.histograms) REQUIRE(own.try_emplace(s.t, Point{s.h}).second);
     return true;
   }));
+  return got;
+}
+
+void check_series(const storage::Store& store, const NaiveStore& naive, const model::Matchers& matchers,
+                  model::TimeRange range) {
+  const std::map<Labels, PointMap> got = points_of(store, matchers, range, false);
+  REQUIRE(points_of(store, matchers, range, true) == got);
   std::map<Labels, PointMap> expected;
   std::vector<Labels> names;
   for (const auto& [labels, samples] : naive.series) {
