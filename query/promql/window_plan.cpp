@@ -95,7 +95,8 @@ std::shared_ptr<const WindowPlans::Known> WindowPlans::find(std::uint64_t mark) 
 std::shared_ptr<const WindowPlan> WindowPlans::keep(std::uint64_t mark, Known fresh) {
   const auto known = std::make_shared<const Known>(std::move(fresh));
   Lock lock(mutex_);
-  if (kept_ < windows_kept_max && known_.try_emplace(mark, known).second) kept_ += ends_.size() + known->plan->times.size() / 3;
+  if (kept_ < windows_kept_max && known_.try_emplace(mark, known).second)
+    kept_ += ends_.size() + known->plan->times.size() / 3 * (known->pieces.empty() ? 1 : 2);
   return known->plan;
 }
 

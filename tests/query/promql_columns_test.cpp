@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
+#include <memory>
 #include <random>
 
 #include <catch2/catch.hpp>
@@ -24,6 +26,22 @@ namespace {
 
 bool same_bits(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || (std::isnan(a) && std::isnan(b)); }
 
+// The times of samples as a reader gives them: shared, and one object for the same times, or standing until the visit is over.
+std::vector<storage::TimesPiece> in_pieces(const std::vector<Sample>& samples,
+                                           std::map<std::vector<std::int64_t>, std::shared_ptr<const std::vector<std::int64_t>>>& shared,
+                                           std::mt19937_64& random) {
+  std::vector<storage::TimesPiece> out;
+  for (std::size_t from = 0; from < samples.size();) {
+    const std::size_t to = std::min<std::size_t>(samples.size(), from + 100);  // the same pieces for the same times
+    std::vector<std::int64_t> times;
+    for (; from < to; ++from) times.push_back(samples[from].t);
+    auto& known = shared[times];
+    if (!known) known = std::make_shared<const std::vector<std::int64_t>>(times);
+    out.push_back({*known, random() % 4 ? known : nullptr});
+  }
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("planned rates are to the last bit what each window gives") {
@@ -40,7 +58,10 @@ TEST_CASE("planned rates are to the last bit what each window gives") {
     promql::WindowPlans plans(ends, range, per_second ? promql::WindowPlans::Rate::per_second : promql::WindowPlans::Rate::per_window);
     std::vector<std::int64_t> times(1 + random() % 300);
     std::int64_t t = 900'000;
-    for (std::int64_t& at : times) at = t += 1 + static_cast<std::int64_t>(random() % 30'000);
+    // Half of them as steps are, so that windows follow each other sample by sample.
+    const bool regular = random() % 2 == 0;
+    for (std::int64_t& at : times) at = t += regular ? step : 1 + static_cast<std::int64_t>(random() % 30'000);
+    std::map<std::vector<std::int64_t>, std::shared_ptr<const std::vector<std::int64_t>>> shared;
     // Several series with the same times, and one with others that begin and end alike.
     for (int s = 0; s < 4; ++s) {
       std::vector<Sample> samples;
@@ -52,10 +73,12 @@ TEST_CASE("planned rates are to the last bit what each window gives") {
       }
       if (s == 3 && samples.size() > 3 && samples[1].t + 1 < samples[2].t) ++samples[1].t;
       promql::Column column(model::Labels{}, ends.size());
-      const auto plan = plans.of(samples);
+      std::vector<double> values;
+      for (const Sample& p : samples) values.push_back(p.v);
+      const auto plan = random() % 2 ? plans.of(samples) : plans.of(in_pieces(samples, shared, random));
       REQUIRE(plan->low.size() == ends.size());
       std::size_t ticks = 0;
-      REQUIRE(promql::planned_rates(samples, plans, *plan, counter, per_second, [&]() -> Status { return ++ticks, Status(); }, column));
+      REQUIRE(promql::planned_rates(values, plans, *plan, counter, per_second, [&]() -> Status { return ++ticks, Status(); }, column));
       const promql::Fn fn = per_second ? promql::Fn::rate : counter ? promql::Fn::increase : promql::Fn::delta;
       for (std::size_t i = 0; i < ends.size(); ++i) {
         INFO("round " << round << " series " << s << " window " << i);
