@@ -194,4 +194,19 @@ int verify(const std::string& data_dir) {
   return print_report(data_dir, *report);
 }
 
+int salvage(const std::string& data_dir) {
+  const auto log = make_stderr_log(LogLevel::error);
+  const auto report = storage::salvage(data_dir, nullptr, *log);
+  if (!report) {
+    fmt::print(stderr, "plumbline verify --salvage: {}\n", report.error().message);
+    return 1;
+  }
+  for (const model::Problem& p : report->found) fmt::print("found: {}\n", p.str());
+  for (const model::Problem& p : report->lost) fmt::print("lost: {}\n", p.str());
+  for (const std::string& file : report->moved) fmt::print("moved: {} to {}/{}\n", file, report->kept, file);
+  if (!report->kept.empty())
+    fmt::print("the damaged files and this report are in {}/{}: remove it when they are not wanted any more\n", data_dir, report->kept);
+  return print_report(data_dir, report->after);
+}
+
 }  // namespace plumbline::daemon

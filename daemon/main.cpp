@@ -58,9 +58,9 @@ int main(int argc, char** argv) {
 
   std::string verified_path;
   bool salvage = false;
-  CLI::App* verify = app.add_subcommand("verify", "read everything in a data directory or a backup and say what is wrong; changes nothing");
+  CLI::App* verify = app.add_subcommand("verify", "read everything in a data directory or a backup and say what is wrong; changes nothing without --salvage");
   verify->add_option("data_dir", verified_path, "no daemon may be running on it")->required();
-  verify->add_flag("--salvage", salvage, "not supported yet");
+  verify->add_flag("--salvage", salvage, "repair a data directory: keep what reads, move damaged files into a folder damaged-<n> of it, say what is lost");
 
   CLI::App* version = app.add_subcommand("version", "print the version");
   CLI11_PARSE(app, argc, argv);
@@ -76,11 +76,7 @@ int main(int argc, char** argv) {
 
   if (backup->parsed()) return daemon::backup(backup_url, backup_name);
   if (restore->parsed()) return daemon::restore(backup_path, restored_path);
-  if (verify->parsed()) {
-    if (!salvage) return daemon::verify(verified_path);
-    fmt::print(stderr, "plumbline verify: --salvage is not supported yet: restore a backup, or verify without it to see what is damaged\n");
-    return 1;
-  }
+  if (verify->parsed()) return salvage ? daemon::salvage(verified_path) : daemon::verify(verified_path);
 
   config::Overrides overrides;
   if (!data_dir.empty()) overrides.emplace_back("storage.path", data_dir);

@@ -35,6 +35,22 @@ struct VerifyReport {
 // Fails: conflict (a daemon has it open), not_found (no data directory), unsupported (a newer format), io.
 Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log);
 
+struct SalvageReport {
+  std::vector<model::Problem> found;  // as verify() names them; empty: the directory was sound and is as it was
+  std::vector<model::Problem> lost;   // what of it could not be read
+  std::string kept;                   // the folder of the directory that the damaged files are in; empty: none
+  std::vector<std::string> moved;     // which, below the directory
+  VerifyReport after;
+};
+
+// Repairs a damaged data directory: what reads is written into new files, then the damaged ones are moved into a folder damaged-<n>
+// and the new ones into their places. Nothing is removed. Needs room for a copy of what is damaged; sound tables are linked.
+// Ended at any moment, it leaves the directory as it was, or with a file SALVAGING, on which no daemon starts and which the next
+// call goes on from. A salvaged directory is sound, so that another call does nothing. Blocks: as verify(), and for the copy.
+// Fails: conflict (a daemon has it open; a backup; a restore into it did not end), not_found, unsupported (another format),
+// unavailable (the disk is full), io.
+Result<SalvageReport> salvage(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log);
+
 // Copies a backup into a directory that is empty or not there, and verifies the copy. Until that is done, and when it finds
 // problems, a file RESTORING stands in the directory, on which no daemon starts.
 // Fails: not_found (no whole backup), conflict (the directory is not empty), corrupt (files of the backup are missing or

@@ -57,6 +57,8 @@ Status refuse_unusual_directory(const kv::FileTree& tree, const std::string& dir
   if (restoring)
     return fail(Code::conflict, directory + ": a restore into it did not end well: empty it and restore again, or, to use what is there, remove " +
                                     std::string(restoring_mark));
+  PLUMBLINE_TRY(const bool salvaging, tree.exists(directory + "/" + std::string(salvaging_mark)));
+  if (salvaging) return fail(Code::conflict, directory + ": a salvage of it was interrupted: `plumbline verify --salvage` ends it");
   return {};
 }
 

@@ -16,11 +16,13 @@ namespace plumbline::storage {
 inline constexpr std::string_view backup_list = "BACKUP";        // the list; written last
 inline constexpr std::string_view restoring_mark = "RESTORING";  // a restore into this directory has not ended well
 
+inline constexpr std::string_view salvaging_mark = "SALVAGING";  // the moves of a salvage that has not ended
+
 // 1 to 100 of letters, digits, '.', '_' and '-'; the first is a letter or digit, and it does not end like an unfinished one.
 bool good_backup_name(std::string_view name);
 // What is in an unfinished one under this directory goes.
 Status remove_unfinished_backups(const kv::FileTree& tree, const std::string& directory, Log& log);
-// Fails: conflict: a backup, or a directory whose restore did not end.
+// Fails: conflict: a backup, or a directory whose restore or salvage did not end.
 Status refuse_unusual_directory(const kv::FileTree& tree, const std::string& directory);
 
 // Lists every file of the directory, in the directory.

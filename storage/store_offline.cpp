@@ -1,4 +1,4 @@
-#include "storage/offline.hpp"
+#include "storage/store_offline.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -40,6 +40,8 @@ class Verifier {
       PLUMBLINE_TRY(auto list, read_backup_list(directory_, file_system_));
       std::ranges::move(list.problems, std::back_inserter(out_.problems));
     }
+    PLUMBLINE_TRY(const bool salvaging, tree_.exists(path(salvaging_mark)));
+    if (salvaging) tell(std::string(salvaging_mark), "", "a salvage was interrupted", "`plumbline verify --salvage` ends it");
     PLUMBLINE_CHECK_OK(database());
     PLUMBLINE_CHECK_OK(segments());
     if (kv_) {
@@ -220,17 +222,8 @@ class Verifier {
   }
 
   Status record(std::string_view bytes) {
+    if (kv_) return check_record(bytes, index_);
     PLUMBLINE_TRY(const Record record, decode_record(bytes));
-    if (!kv_) return {};
-    for (const series::Definition& d : record.definitions) {
-      auto labels = model::parse_wire_labels(d.labels);
-      if (!labels) return fail(Code::corrupt, "the labels of series " + std::to_string(d.id) + ": " + labels.error().message);
-      if (!index_.contains(d.id)) PLUMBLINE_CHECK_OK(index_.restore(d.id, std::move(*labels)));
-      else if (index_.labels(d.id) != *labels) return fail(Code::corrupt, "series " + std::to_string(d.id) + " has other labels in the index");
-    }
-    for (const auto* runs : {&record.runs, &record.histogram_runs})
-      for (const series::SeriesRun& run : *runs)
-        if (!index_.contains(run.id)) return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
     return {};
   }
 
@@ -247,7 +240,21 @@ class Verifier {
 
 }  // namespace
 
-Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log) {
+Status check_record(std::string_view bytes, series::LabelIndex& index) {
+  PLUMBLINE_TRY(const Record record, decode_record(bytes));
+  for (const series::Definition& d : record.definitions) {
+    auto labels = model::parse_wire_labels(d.labels);
+    if (!labels) return fail(Code::corrupt, "the labels of series " + std::to_string(d.id) + ": " + labels.error().message);
+    if (!index.contains(d.id)) PLUMBLINE_CHECK_OK(index.restore(d.id, std::move(*labels)));
+    else if (index.labels(d.id) != *labels) return fail(Code::corrupt, "series " + std::to_string(d.id) + " has other labels in the index");
+  }
+  for (const auto* runs : {&record.runs, &record.histogram_runs})
+    for (const series::SeriesRun& run : *runs)
+      if (!index.contains(run.id)) return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
+  return {};
+}
+
+Status check_data_directory(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
   const kv::FileTree tree(file_system);
   // CURRENT or a manifest may be what is missing: any of the three makes a directory ours.
   bool ours = false;
@@ -256,8 +263,17 @@ Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksd
     ours |= there;
   }
   if (!ours) return fail(Code::not_found, directory + " is no data directory: it has no CURRENT, no segments and no journal");
-  PLUMBLINE_TRY(const auto lock, kv::DirectoryLock::take(directory, file_system));
+  return {};
+}
+
+Result<VerifyReport> verify_locked(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log) {
   return Verifier(directory, std::move(file_system), log).run();
+}
+
+Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log) {
+  PLUMBLINE_CHECK_OK(check_data_directory(directory, file_system));
+  PLUMBLINE_TRY(const auto lock, kv::DirectoryLock::take(directory, file_system));
+  return verify_locked(directory, std::move(file_system), log);
 }
 
 Result<VerifyReport> restore(const std::string& backup, const std::string& directory,

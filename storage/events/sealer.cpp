@@ -22,18 +22,16 @@ std::size_t end_of_day(const RowsView& view, std::size_t first, std::size_t last
   return static_cast<std::size_t>(end - begin);
 }
 
-void put_ids(const BlockKey& key, const std::vector<Column>& columns, kv::Batch& out) {
-  for (const Column& column : columns) {
-    const auto kind = id_kind_of(column.name);
-    if (!kind) continue;
-    std::set<std::string_view> ids;  // the spans of a trace share one entry per block
-    for (const model::Value& v : column.values)
-      if (const auto* text = std::get_if<std::string>(&v); text != nullptr && !text->empty()) ids.insert(*text);
-    for (const std::string_view id : ids) out.put(kv::Family::event_ids, id_key(*kind, id, key), {});
-  }
-}
-
 }  // namespace
+
+void put_ids(const BlockKey& key, std::string_view field, std::span<const model::Value> values, kv::Batch& out) {
+  const auto kind = id_kind_of(field);
+  if (!kind) return;
+  std::set<std::string_view> ids;  // the spans of a trace share one entry per block
+  for (const model::Value& v : values)
+    if (const auto* text = std::get_if<std::string>(&v); text != nullptr && !text->empty()) ids.insert(*text);
+  for (const std::string_view id : ids) out.put(kv::Family::event_ids, id_key(*kind, id, key), {});
+}
 
 SealCounts seal_head(const Head& head, kv::Batch& out) {
   SealCounts counts;
@@ -54,7 +52,7 @@ SealCounts seal_head(const Head& head, kv::Batch& out) {
                    static_cast<std::uint32_t>(counts.blocks)};
       const std::string block = build_block(stream->kind(), stream->labels(), times, columns);
       out.put(kv::Family::events, key.encode(), block);
-      put_ids(key, columns, out);
+      for (const Column& column : columns) put_ids(key, column.name, column.values, out);
       auto& entries = directories[DirectoryKey{key.kind, key.day, fingerprint, key.seal}.encode()];
       if (entries.empty() || entries.back().stream != labels) entries.push_back({labels, {}});
       entries.back().blocks.push_back({key.number, times.front(), times.back(), times.size()});

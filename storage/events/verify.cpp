@@ -10,9 +10,6 @@
 
 namespace plumbline::storage::events {
 
-namespace {
-
-// Nothing else of the row is compared: a directory says how many there are and when.
 Status check_block(const BlockKey& key, std::string_view bytes, std::uint64_t& rows) {
   PLUMBLINE_TRY(const BlockView view, BlockView::open(bytes));
   PLUMBLINE_TRY(const auto times, view.times());
@@ -28,8 +25,6 @@ Status check_block(const BlockKey& key, std::string_view bytes, std::uint64_t& r
   rows += view.rows();
   return {};
 }
-
-}  // namespace
 
 Result<Findings> verify(const kv::Kv& kv) {
   Findings out;

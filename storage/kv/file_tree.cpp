@@ -158,14 +158,15 @@ Status FileTree::remove_file(const std::string& path) const {
 }
 
 Result<DirectoryLock> DirectoryLock::take(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system) {
+  PLUMBLINE_TRY(const bool there, FileTree(file_system).exists(directory + "/LOCK"));
+  if (there) return hold(directory, std::move(file_system));
+  return DirectoryLock(std::move(file_system), nullptr);
+}
+Result<DirectoryLock> DirectoryLock::hold(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system) {
   if (!file_system) file_system = rocksdb::FileSystem::Default();
-  const std::string path = directory + "/LOCK";
   rocksdb::FileLock* lock = nullptr;
-  const IOStatus there = file_system->FileExists(path, IOOptions(), nullptr);
-  if (!there.ok() && !absent(there)) return unread(there, path);
-  if (there.ok())
-    if (const IOStatus status = file_system->LockFile(path, IOOptions(), &lock, nullptr); !status.ok())
-      return fail(Code::conflict, directory + " is in use by a running daemon: stop it first, or look at a backup (" + status.ToString() + ")");
+  if (const IOStatus status = file_system->LockFile(directory + "/LOCK", IOOptions(), &lock, nullptr); !status.ok())
+    return fail(Code::conflict, directory + " is in use by a running daemon: stop it first, or look at a backup (" + status.ToString() + ")");
   return DirectoryLock(std::move(file_system), lock);
 }
 DirectoryLock::DirectoryLock(std::shared_ptr<rocksdb::FileSystem> file_system, rocksdb::FileLock* lock)

@@ -50,6 +50,8 @@ class DirectoryLock {
  public:
   // Fails: conflict (a process has the directory open), io.
   static Result<DirectoryLock> take(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system);
+  // For who writes: it is made when it is not there.
+  static Result<DirectoryLock> hold(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system);
   ~DirectoryLock();
   DirectoryLock(DirectoryLock&& other) noexcept;
   DirectoryLock& operator=(DirectoryLock&&) = delete;

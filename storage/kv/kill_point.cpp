@@ -5,6 +5,7 @@
 #include <string>
 
 #include "daemon/base/check.hpp"
+#include "storage/kv/salvage_kill_points.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -51,6 +52,7 @@ std::atomic<bool> kill_points_on{false};
 void pass_kill_point(std::string_view place) {
   bool known = false;
   for (const std::string_view k : kill_points) known |= k == place;
+  for (const std::string_view k : salvage_kill_points) known |= k == place;
   PLUMBLINE_CHECK(known, "every kill point stands in the list");
   if (handler()) return handler()(place);
   Wanted& w = wanted();

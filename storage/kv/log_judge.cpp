@@ -12,7 +12,7 @@ namespace plumbline::storage::kv {
 
 namespace {
 
-constexpr std::size_t header_bytes = 7;  // masked CRC-32C of type and payload, length (both little-endian), type
+constexpr std::size_t header_bytes = log_header_bytes;
 constexpr std::uint8_t type_max = 4;     // whole, first, middle, last; the others are of options that we do not set
 constexpr std::size_t sector_bytes = 512;
 
@@ -22,15 +22,8 @@ bool zeros(std::string_view bytes) {
 
 // The bytes of the whole record at the beginning; 0: there is none.
 std::size_t record_at(std::string_view bytes) {
-  if (bytes.size() < header_bytes) return 0;
-  ByteReader in(bytes);
-  const std::uint32_t masked = in.le32();
-  std::size_t length = in.u8();
-  length |= static_cast<std::size_t>(in.u8()) << 8;
-  const std::uint8_t type = in.u8();
-  if (type == 0 || type > type_max || length > bytes.size() - header_bytes) return 0;
-  const std::uint32_t crc = crc32c(bytes.substr(header_bytes - 1, 1 + length));
-  return masked == std::rotr(crc, 15) + 0xa282ead8u ? header_bytes + length : 0;
+  const auto piece = log_piece(bytes);
+  return piece ? piece->bytes() : 0;
 }
 
 // The bytes from the offset `at` of the file on do not verify: is that because the kernel had not written some of their sectors?
@@ -74,6 +67,19 @@ std::string damage_of(const LogJudge& judge) {
 }
 
 }  // namespace
+
+std::optional<LogPiece> log_piece(std::string_view bytes) {
+  if (bytes.size() < header_bytes) return std::nullopt;
+  ByteReader in(bytes);
+  const std::uint32_t masked = in.le32();
+  std::size_t length = in.u8();
+  length |= static_cast<std::size_t>(in.u8()) << 8;
+  const std::uint8_t type = in.u8();
+  if (type == 0 || type > type_max || length > bytes.size() - header_bytes) return std::nullopt;
+  const std::uint32_t crc = crc32c(bytes.substr(header_bytes - 1, 1 + length));
+  if (masked != std::rotr(crc, 15) + 0xa282ead8u) return std::nullopt;
+  return LogPiece{type, bytes.substr(header_bytes, length)};
+}
 
 void LogJudge::block(std::string_view bytes) {
   const std::uint64_t first = read_;

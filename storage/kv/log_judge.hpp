@@ -23,6 +23,17 @@ namespace plumbline::storage::kv {
 
 inline constexpr std::size_t log_block_bytes = 32768;  // a record of the log format does not cross the end of one
 
+inline constexpr std::size_t log_header_bytes = 7;  // masked CRC-32C of type and payload, length (both little-endian), type
+
+// A physical record: a whole logical one (1), or the first (2), a middle (3) or the last (4) part of one.
+struct LogPiece {
+  std::uint8_t type = 0;
+  std::string_view payload;
+  std::size_t bytes() const { return log_header_bytes + payload.size(); }
+};
+// The one at the beginning of `bytes`, which end where the block does; none: nothing verifies there. Pure.
+std::optional<LogPiece> log_piece(std::string_view bytes);
+
 // What a log has behind its last whole record: nothing, an end that a crash tore, a hole, or damage. A power cut leaves zeros where the
 // kernel had not written a sector yet, and only where nothing was synced: what is behind such a hole was promised to nobody. Pure.
 class LogJudge {

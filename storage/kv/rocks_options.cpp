@@ -54,6 +54,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(std::shared_ptr<
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
+  table.enable_index_compression = false;  // a salvage finds the blocks behind a damaged one by the index
   std::vector<rocksdb::ColumnFamilyDescriptor> out;
   for (int i = 0; i < family_count; ++i) {
     const auto family = static_cast<Family>(i);

@@ -591,6 +591,17 @@ def backup_and_restore(c):
         segment.write_bytes(damaged)
         found = cli("verify", target)
         assert found.returncode == 1 and segment.name in found.stdout, found
+        salvaged = cli("verify", "--salvage", target)
+        assert salvaged.returncode == 0 and ": ok (" in salvaged.stdout and f"moved: segments/{segment.name} to damaged-1/" in salvaged.stdout, salvaged
+        assert (target / "damaged-1/segments" / segment.name).read_bytes() == damaged
+        third = Daemon(c.binary, c.folder / "restored").start()
+        try:
+            assert third.value("count(kept) or vector(0)") <= 200
+            refused = cli("verify", "--salvage", target)
+            assert refused.returncode == 1 and "in use" in refused.stderr, refused
+            assert third.process.stop() == 0
+        finally:
+            third.process.kill()
     finally:
         other.process.kill()
 
