@@ -149,8 +149,11 @@ class Verifier {
   Status segments() {
     PLUMBLINE_TRY(const auto files, kv::TableFiles::open({.directory = path("segments"), .file_system = file_system_, .read_only = true}));
     std::vector<std::string> live;
-    if (kv_) {
-      PLUMBLINE_TRY(live, series::live_segments(*kv_));
+    auto listed = kv_ ? series::live_segments(*kv_) : Result<std::vector<std::string>>(fail(Code::corrupt, ""));
+    if (!listed && listed.error().code != Code::corrupt) return fail(listed.error());
+    if (kv_ && !listed) tell("family meta", "the list of segments", listed.error().message);
+    if (listed) {
+      live = std::move(*listed);
       PLUMBLINE_TRY(const auto names, tree_.list(path("segments")));
       for (const std::string& name : names)
         if (std::ranges::find(live, name) == live.end())
@@ -182,8 +185,9 @@ class Verifier {
     out_.samples += segment.info().samples;
     for (std::string& line : segment.verify()) tell(file, "", std::move(line), help);
     if (!kv_) return {};
-    PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, series::segment_key(name)));
-    const auto day = series::segment_day(name, stored.value_or(""));
+    const auto stored = kv_->get(kv::Family::meta, series::segment_key(name));
+    if (!stored) return found(fail(stored.error()));
+    const auto day = series::segment_day(name, stored->value_or(""));
     if (!day) tell("family meta", "segment/" + name, day.error().message);
     else if (*day != segment.day()) tell(file, "", "it is of day " + std::to_string(segment.day()) + ", and listed for day " + std::to_string(*day), help);
     std::uint64_t unknown = 0;
