@@ -24,6 +24,7 @@ struct VerifyReport {
   std::uint64_t series = 0;
   std::uint64_t segments = 0;
   std::uint64_t samples = 0;  // in segments
+  std::uint64_t tiers = 0;    // files of downsampled days
   std::uint64_t blocks = 0;   // of events
   std::uint64_t rows = 0;     // in them
   std::uint64_t journal_files = 0;

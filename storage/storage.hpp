@@ -130,6 +130,9 @@ struct SeriesQuery {
   std::uint64_t samples_max = 50'000'000;
   std::uint64_t series_max = 300'000;
   bool apart = false;  // times and values of floats each by themselves: see SeriesPoints
+  // For windows(): the longest buckets (ms) that may stand for samples; 0: none. Buckets are left-open, and belong to the window
+  // that their end is in. Days whose samples are there are answered from buckets only where no window cuts one.
+  std::int64_t resolution_max = 0;
 };
 
 // A run of ascending times (ms), which series that were scraped together share: where `held` is not null, it keeps the times when the
@@ -227,6 +230,12 @@ class Reader {
                                                        TimeRange range) const = 0;
   virtual Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
                                                         TimeRange range) const = 0;
+  // Which samples are there as aggregates over buckets (tiers).
+  struct Tiers {
+    bool any = false;
+    std::int64_t samples_since = std::numeric_limits<std::int64_t>::min();  // those before it (ms) are there as aggregates only
+  };
+  virtual Tiers tiers() const { return {}; }
   // For who keeps answers. A read that begins now sees all that was acknowledged before this moment...
   virtual std::uint64_t moment() const { return 0; }
   // ...and samples before this time (ms) are the same now as then. The smallest number: nothing is known of that.
@@ -281,6 +290,9 @@ struct Options {
     Millis keep{0};
   };
   std::vector<Retention> retention_overrides;
+  // How long aggregates over 5 minutes and 1 hour are kept; 0: none are made. Not shorter than retention_series.
+  Millis downsample_5m_retention{0};
+  Millis downsample_1h_retention{0};
   std::uint64_t block_cache_bytes = 64ull << 20;
   std::uint64_t decoded_cache_bytes = 128ull << 20;  // of samples read lately
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the plain one

@@ -138,7 +138,7 @@ Status KvStore::fill_backup(const kv::FileTree& tree, const std::string& to, Bac
   // Which segments: as the copy will read it. A commit that the disk refused may be in its log and not in our memory.
   PLUMBLINE_TRY(const auto copy, kv::Kv::open({.path = to, .block_cache_bytes = 1 << 20, .file_system = options_.file_system, .read_only = true},
                                               log_, registry_));
-  PLUMBLINE_TRY(const auto segments, series::live_segments(*copy));
+  PLUMBLINE_TRY(const auto segments, series::live_tables(*copy));
   for (const std::string& name : segments) {
     const std::string from = options_.path + "/segments/" + name;
     PLUMBLINE_TRY(const bool there, tree.exists(from));

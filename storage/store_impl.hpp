@@ -35,6 +35,7 @@ class KvStore final : public Store {
   std::int64_t changed_since(std::uint64_t moment) const override { return series_->changes().since(moment); }
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
                        const WindowVisitor& visit) const override;
+  Tiers tiers() const override { return series_->tiers(); }
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
                                      std::size_t limit) const override;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
@@ -87,6 +88,7 @@ class KvStore final : public Store {
   Status alive() const PLUMBLINE_REQUIRES_SHARED(alive_mutex_);
   void note_first_write();
   bool seal_due() const;
+  std::vector<series::TierOption> tier_options(std::int64_t now_ms) const;
   Status seal_once() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status seal_heads() PLUMBLINE_REQUIRES(upkeep_mutex_);
   Status commit_frozen() PLUMBLINE_REQUIRES(upkeep_mutex_);

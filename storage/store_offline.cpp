@@ -14,6 +14,7 @@
 #include "storage/series/label_index.hpp"
 #include "storage/series/segment.hpp"
 #include "storage/series/series_keys.hpp"
+#include "storage/series/tier_file.hpp"
 #include "storage/storage.hpp"
 #include "storage/store_backup.hpp"
 #include "storage/store_keys.hpp"
@@ -148,21 +149,63 @@ class Verifier {
 
   Status segments() {
     PLUMBLINE_TRY(const auto files, kv::TableFiles::open({.directory = path("segments"), .file_system = file_system_, .read_only = true}));
-    std::vector<std::string> live;
-    auto listed = kv_ ? series::live_segments(*kv_) : Result<std::vector<std::string>>(fail(Code::corrupt, ""));
-    if (!listed && listed.error().code != Code::corrupt) return fail(listed.error());
-    if (kv_ && !listed) tell("family meta", "the list of segments", listed.error().message);
-    if (listed) {
+    const Error none{Code::corrupt, ""};
+    auto listed = kv_ ? series::live_segments(*kv_) : Result<std::vector<std::string>>(fail(none));
+    auto listed_tiers = kv_ ? series::live_tiers(*kv_) : Result<std::vector<std::string>>(fail(none));
+    for (const auto* list : {&listed, &listed_tiers}) {
+      if (*list || !kv_) continue;
+      if (list->error().code != Code::corrupt) return fail(list->error());
+      tell("family meta", list == &listed ? "the list of segments" : "the list of tiers", list->error().message);
+    }
+    std::vector<std::string> live, tiers;
+    if (listed && listed_tiers) {
       live = std::move(*listed);
+      tiers = std::move(*listed_tiers);
       PLUMBLINE_TRY(const auto names, tree_.list(path("segments")));
       for (const std::string& name : names)
-        if (std::ranges::find(live, name) == live.end())
+        if (std::ranges::find(live, name) == live.end() && std::ranges::find(tiers, name) == tiers.end())
           out_.notes.push_back("segments/" + name + ": no commit names it: the next start removes it");
     } else {
       PLUMBLINE_TRY(const auto names, tree_.list(path("segments")));
-      std::ranges::copy_if(names, std::back_inserter(live), [](const std::string& n) { return n.ends_with(".sst"); });
+      for (const std::string& name : names)
+        if (name.ends_with(".sst")) (series::is_tier_name(name) ? tiers : live).push_back(name);
     }
     for (const std::string& name : live) PLUMBLINE_CHECK_OK(segment(*files, name));
+    for (const std::string& name : tiers) PLUMBLINE_CHECK_OK(tier(*files, name));
+    return {};
+  }
+
+  Status tier(const kv::TableFiles& files, const std::string& name) {
+    const std::string file = "segments/" + name;
+    std::optional<series::TierEntry> entry;
+    if (kv_) {
+      PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, series::tier_key(name)));
+      if (auto decoded = series::decode_tier(name, stored.value_or(""))) entry = std::move(*decoded);
+      else tell("family meta", "tier/" + name, decoded.error().message);
+    }
+    // What is not the only thing left of its day is made again.
+    const std::string_view help = entry && !entry->final ? "the next start makes it again" : "queries that need it fail; restore the file from a backup";
+    PLUMBLINE_TRY(const bool there, tree_.exists(path(file)));
+    if (!there) {
+      tell(file, "", "the list of tiers names it, and it is missing", help);
+      return {};
+    }
+    ++out_.tiers;
+    const auto opened = series::TierFile::open(files, name);
+    if (!opened) {
+      if (opened.error().code == Code::unsupported) return fail(opened.error());
+      tell(file, "", opened.error().message, help);
+      return {};
+    }
+    const series::TierInfo& info = (*opened)->info();
+    for (std::string& line : (*opened)->verify()) tell(file, "", std::move(line), help);
+    if (entry && (entry->day != info.day || entry->resolution != info.resolution)) tell(file, "", "it is of another day or resolution than it is listed for", help);
+    if (entry && entry->final)
+      for (const std::uint32_t id : info.ids)
+        if (!index_.contains(id)) {
+          tell(file, "series " + std::to_string(id), "the series index lacks it", help);
+          break;
+        }
     return {};
   }
 

@@ -17,6 +17,7 @@
 #include "storage/model/wire_labels.hpp"
 #include "storage/series/segment_salvage.hpp"
 #include "storage/series/series_keys.hpp"
+#include "storage/series/tier_file.hpp"
 #include "storage/store_backup.hpp"
 #include "storage/store_keys.hpp"
 #include "storage/store_offline.hpp"
@@ -231,12 +232,66 @@ class Salvager {
     // A list that has lost its end must not cost the files: what of them is in others too is merged by time.
     if (!whole_)
       for (const std::string& name : names)
-        if (name.ends_with(".sst")) live.insert(name);
+        if (name.ends_with(".sst") && !series::is_tier_name(name)) live.insert(name);
     PLUMBLINE_CHECK_OK(tree_.make(staging("segments")));
     PLUMBLINE_TRY(const auto fresh, kv::TableFiles::open({.directory = staging("segments"), .file_system = file_system_}));
     for (const std::string& name : live) {
       const bool there = std::ranges::binary_search(names, name);
       PLUMBLINE_CHECK_OK(segment(*old, *fresh, name, there, known.contains(name), names));
+    }
+    return tiers(*old, *fresh, names, live);
+  }
+
+  // A tier is kept as it is or not at all. Behind a day's samples the next start makes it again.
+  Status tiers(const kv::TableFiles& old, const kv::TableFiles& fresh, const std::vector<std::string>& names, const std::set<std::string>& segments) {
+    PLUMBLINE_TRY(const auto listed, series::live_tiers(*kv_));
+    std::set<std::string> live(listed.begin(), listed.end());
+    std::set<std::pair<std::uint32_t, std::int64_t>> stands;  // days and resolutions that the list has
+    for (const std::string& name : listed) {
+      PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, series::tier_key(name)));
+      if (const auto entry = series::decode_tier(name, stored.value_or(""))) stands.emplace(entry->day, entry->resolution);
+    }
+    if (!whole_)
+      for (const std::string& name : names)
+        if (series::is_tier_name(name)) live.insert(name);
+    for (const std::string& name : live) {
+      const std::string file = "segments/" + name, key = series::tier_key(name);
+      const bool there = std::ranges::binary_search(names, name);
+      PLUMBLINE_TRY(const auto stored, kv_->get(kv::Family::meta, key));
+      const auto entry = series::decode_tier(name, stored.value_or(""));
+      const auto opened = there ? series::TierFile::open(old, name) : Result<std::shared_ptr<const series::TierFile>>(fail(Code::corrupt, "it is missing"));
+      if (!opened && opened.error().code == Code::unsupported) return fail(opened.error());
+      const std::vector<std::string> problems = opened ? (*opened)->verify() : std::vector<std::string>{opened.error().message};
+      if (!problems.empty()) {
+        if (!entry || entry->final) lose(file, "", "nothing of it is kept, its day is lost unless another tier has it: " + problems.front());
+        if (there) moved_.push_back(file);
+        if (stored) PLUMBLINE_CHECK_OK(remove(kv::Family::meta, key));
+        continue;
+      }
+      const series::TierInfo& info = (*opened)->info();
+      const bool listed_right = entry && entry->day == info.day && entry->resolution == info.resolution;
+      const std::string day = name.substr(0, name.find('-') + 1);
+      const bool samples = std::ranges::any_of(segments, [&](const std::string& s) { return s.starts_with(day); });
+      const bool final = listed_right ? entry->final : !samples;
+      if (!final || (!listed_right && stands.contains({info.day, info.resolution}))) {
+        if (stored && !listed_right) PLUMBLINE_CHECK_OK(remove(kv::Family::meta, key));
+        continue;
+      }
+      std::uint64_t unknown = 0;
+      for (const std::uint32_t id : info.ids) unknown += index_.contains(id) ? 0 : 1;
+      if (unknown == 0) {
+        if (!listed_right) PLUMBLINE_CHECK_OK(put(kv::Family::meta, key, series::tier_value({info.day, info.resolution, true, {}})));
+        stands.emplace(info.day, info.resolution);
+        continue;
+      }
+      lose(file, "", "the buckets of " + std::to_string(unknown) + " series, whose labels are lost");
+      PLUMBLINE_TRY(const auto out, series::TierWriter::create(fresh, info.day, info.resolution));
+      PLUMBLINE_CHECK_OK((*opened)->read_all([&](series::TierSeries&& s) { return index_.contains(s.series.id) ? out->add(std::move(s)) : Status{}; }));
+      PLUMBLINE_TRY(const auto written, out->finish());
+      moved_.push_back(file);
+      if (stored) PLUMBLINE_CHECK_OK(remove(kv::Family::meta, key));
+      PLUMBLINE_CHECK_OK(put(kv::Family::meta, series::tier_key(written.name), series::tier_value({info.day, info.resolution, true, {}})));
+      stands.emplace(info.day, info.resolution);
     }
     return {};
   }

@@ -28,8 +28,13 @@ Status KvStore::maintain() {
   Status sealed;
   if (frozen_ || seal_due()) sealed = seal_once();
   Status retained = retain();
-  if (sealed && retained)
-    if (auto merged = series_->merge_day(clock_.now_ms()); !merged) retained = fail(merged.error().in("merging a day"));
+  if (sealed && retained) {
+    // One file at a time: in between heads are sealed.
+    const std::int64_t now_ms = clock_.now_ms();
+    if (auto merged = series_->merge_day(now_ms); !merged) retained = fail(merged.error().in("merging a day"));
+    else if (!*merged)
+      if (auto made = series_->make_tier(now_ms, tier_options(now_ms)); !made) retained = fail(made.error().in("downsampling a day"));
+  }
   refresh_meters();
   return sealed ? retained : sealed;
 }
@@ -105,11 +110,21 @@ Status KvStore::commit_frozen() {
   return {};
 }
 
+std::vector<series::TierOption> KvStore::tier_options(std::int64_t now_ms) const {
+  std::vector<series::TierOption> out;
+  for (const auto& [resolution, keep] : {std::pair{series::tier_5m, options_.downsample_5m_retention}, std::pair{series::tier_1h, options_.downsample_1h_retention}})
+    if (keep > Millis(0)) out.push_back({resolution, now_ms - keep.count()});
+  return out;
+}
+
 Status KvStore::retain() {
   const std::int64_t now_ns = clock_.now_ns();
   if (!clock_guard_.trust(now_ns, clock_.steady())) return {};
   const std::int64_t now_ms = now_ns / 1'000'000;
-  PLUMBLINE_TRY(const bool dropped, series_->retain(now_ms - options_.retention_series.count()));
+  const auto tiers = tier_options(now_ms);
+  PLUMBLINE_TRY(bool dropped, series_->retain(now_ms - options_.retention_series.count(), tiers));
+  PLUMBLINE_TRY(const bool dropped_tiers, series_->retain_tiers(tiers));
+  dropped = dropped || dropped_tiers;
   PLUMBLINE_CHECK_OK(events_->retain(now_ns - options_.retention_events.count() * 1'000'000));
   // Once per start and then once a day: a day is what ends.
   const std::int64_t today = now_ms / 86'400'000;

@@ -94,10 +94,15 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
   const std::int64_t now_ns = clock_.now_ns();
   const std::int64_t now_ms = now_ns / 1'000'000;
   // Nothing before 1970: days are counted from there, and no clock of a sender that works is older.
-  const Window ms{std::max<std::int64_t>(0, now_ms - options_.retention_series.count()),
+  // Nor of a day that has only its aggregates left, which a retention that was raised reaches again.
+  const std::int64_t oldest = now_ms - options_.retention_series.count();
+  const Window ms{std::max({std::int64_t{0}, oldest, series_->tiers().samples_since}),
                   now_ms + options_.future_max.count()};
   const Window ns{std::max<std::int64_t>(0, now_ns - options_.retention_events.count() * 1'000'000),
                   now_ns + options_.future_max.count() * 1'000'000};
+  const auto why_ms = [&](const char* reason, std::int64_t t) {
+    return t >= oldest && t < ms.min ? std::string("is of a time whose samples were dropped") : why(reason, options_.retention_series, options_.future_max);
+  };
   Refusals refusals;
   WireSamples& wire = batch.wire;
   bool all = true;
@@ -115,7 +120,7 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
         else
           refusals.add(reason, [&] {
             return "sample of " + model::wire_name(series.labels) + " at " + format_rfc3339_ms(sample.t) + " " +
-                   why(reason, options_.retention_series, options_.future_max);
+                   why_ms(reason, sample.t);
           });
       }
       const std::size_t count = kept.samples.size() - first;
@@ -129,7 +134,7 @@ void KvStore::refuse(WriteBatch& batch, WriteReceipt& receipt) const {
     std::erase_if(series.samples, [&](const HistogramSample& s) {
       const auto name = [&] { return "histogram of " + series.labels.str() + " at " + format_rfc3339_ms(s.t); };
       if (const char* reason = ms.refuses(s.t); reason != nullptr) {
-        refusals.add(reason, [&] { return name() + " " + why(reason, options_.retention_series, options_.future_max); });
+        refusals.add(reason, [&] { return name() + " " + why_ms(reason, s.t); });
         return true;
       }
       const Status sound = model::check_histogram(s.h);

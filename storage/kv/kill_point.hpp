@@ -10,7 +10,7 @@
 namespace plumbline::storage::kv {
 
 // Every place there is; a test walks this list.
-inline constexpr std::array<std::string_view, 58> kill_points{
+inline constexpr std::array<std::string_view, 62> kill_points{
     "journal.append.before",  "journal.append.after",   "journal.sync.before",     "journal.sync.after",
     "journal.roll.before",    "journal.roll.created",   "journal.roll.after",      "journal.trim.before",
     "journal.trim.between",   "journal.replay.record",  "journal.replay.trimmed",  "journal.replay.rewrite",
@@ -24,6 +24,7 @@ inline constexpr std::array<std::string_view, 58> kill_points{
     "retain.before",          "retain.committed",       "retain.removed",          "retain.events.ids",
     "retain.events.listed",   "retain.events.dropped",  "forget.before",           "forget.after",
     "rewrite.written",        "rewrite.committed",      "rewrite.removed",         "erase.sealed",
+    "tier.written",           "tier.committed",         "tier.removed",           "tier.retained",
     "open.format",            "open.segments",          "open.replayed",           "open.orphan",
     "upgrade.begun",          "upgrade.chunks",         "upgrade.done",
     "backup.checkpoint",      "backup.filled",          "backup.listed",          "backup.renamed",

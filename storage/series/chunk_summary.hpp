@@ -29,6 +29,7 @@ struct ChunkSummary {
   double reset_correction = 0;  // what increase() adds: the value before each drop
   std::uint32_t count = 0;      // without stale markers
   bool has_stale = false;
+  bool operator==(const ChunkSummary&) const = default;
 };
 ChunkSummary summarize(const std::vector<model::Sample>& samples);
 ChunkSummary summarize(std::span<const double> values);

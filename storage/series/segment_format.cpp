@@ -61,6 +61,8 @@ std::string_view name_of(Record record) {
     case Record::directory: return "directory";
     case Record::payload: return "payload";
     case Record::histograms: return "histograms";
+    case Record::tier_info: return "tier info";
+    case Record::tier_buckets: return "tier buckets";
   }
   return "unknown";
 }

@@ -17,7 +17,7 @@ namespace plumbline::storage::series {
 // What only a segment with histograms has is of version 2, so that an older reader says that it is too old.
 inline constexpr std::uint8_t segment_version = 1;
 inline constexpr std::uint8_t segment_version_histograms = 2;
-enum class Record : std::uint8_t { info = 0, times = 1, directory = 2, payload = 3, histograms = 4 };
+enum class Record : std::uint8_t { info = 0, times = 1, directory = 2, payload = 3, histograms = 4, tier_info = 5, tier_buckets = 6 };
 std::string_view name_of(Record record);
 
 // Record numbers ascend with vshards, so keys ascend as they are written. The info record stands last.

@@ -37,9 +37,13 @@ SeriesEngine::SeriesEngine(kv::Kv& kv, kv::TableFiles& files, Log& log, Registry
       rewritten_bytes_(registry.counter("plumbline_store_rewritten_bytes_total",
                                         "Bytes of segments written again when days were merged or series deleted.")),
       rewrite_seconds_(registry.histogram("plumbline_store_rewrite_seconds", "How long a rewrite of segments took.")),
+      tier_files_(registry.counter("plumbline_store_tier_files_total", "Files of downsampled days written.")),
+      tier_buckets_(registry.counter("plumbline_store_tier_buckets_total", "Buckets of downsampled samples written.")),
+      tier_bytes_(registry.counter("plumbline_store_tier_bytes_total", "Bytes of downsampled days written.")),
       caches_(directories_bytes_max, decoded_bytes_max, &registry),
       active_(std::make_shared<Head>(1)),
-      segments_(std::make_shared<Segments>()) {}
+      segments_(std::make_shared<Segments>()),
+      tiers_(std::make_shared<const Tiers>()) {}
 
 Status SeriesEngine::load(std::uint64_t sealed) {
   {
@@ -72,7 +76,8 @@ Status SeriesEngine::load(std::uint64_t sealed) {
     time_min_ = range.min;
     time_max_ = range.max;
   }
-  return load_segments();
+  PLUMBLINE_CHECK_OK(load_segments());
+  return load_tiers();
 }
 
 // What the index does not know: parsed, checked against the limits, registered.
@@ -243,6 +248,8 @@ std::uint64_t SeriesEngine::segment_bytes() const {
   std::uint64_t total = 0;
   const auto list = segments();  // held: the loop would outlive a temporary
   for (const auto& segment : *list) total += segment->info().bytes;
+  const auto tiers = tier_list();
+  for (const auto& tier : *tiers) total += tier->file ? tier->file->info().bytes : 0;
   return total;
 }
 
@@ -281,6 +288,9 @@ Status SeriesEngine::forget() {
   Roaring gone = index_.all();
   const auto list = segments();  // held: the loop would outlive a temporary
   for (const auto& segment : *list) gone -= segment->ids();
+  const auto tiers = tier_list();
+  for (const auto& tier : *tiers)
+    if (tier->file) gone -= tier->file->info().ids;
   for (const auto& head : heads()) gone -= head->ids();
   if (gone.isEmpty()) return {};
   kv::Batch batch;

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -23,6 +24,7 @@
 #include "storage/series/segment_writer.hpp"
 #include "storage/series/change_log.hpp"
 #include "storage/series/series_run.hpp"
+#include "storage/series/tier_list.hpp"
 #include "storage/storage.hpp"
 
 namespace plumbline::storage::series {
@@ -86,13 +88,19 @@ class SeriesEngine {
   void thaw();
   bool frozen() const;
 
-  // Drops the segments of days that end at or before the cutoff: files are removed, nothing is rewritten. True when there
-  // were any: forget() then has something to do.
-  Result<bool> retain(std::int64_t cutoff_ms);
+  // Drops the segments of days that end at or before the cutoff: files are removed, nothing is rewritten. What `tiers` ask for
+  // is made of them before; a day with samples in a head waits for that. True when a file went: forget() may have something to do.
+  Result<bool> retain(std::int64_t cutoff_ms, std::span<const TierOption> tiers = {});
   // Merges the segments of one day that is worth it. True when it did; then there may be more to do.
   Result<bool> merge_day(std::int64_t now_ms);
+  // Makes one tier file of an ended day that lacks it, or whose segments are not those that it was made of. True when it did.
+  Result<bool> make_tier(std::int64_t now_ms, std::span<const TierOption> tiers);
+  // Drops the tier files of days that end at or before the cutoff of their resolution. Where a resolution is not asked for any
+  // more, what stands for samples stays. True when a file went.
+  Result<bool> retain_tiers(std::span<const TierOption> tiers);
+  Reader::Tiers tiers() const;
   // Removes the sealed samples of the series inside the range, by rewriting the segments that hold any. What is in the heads
-  // stays: the caller seals first. A crash in between leaves some days done and others not.
+  // stays: the caller seals first. Of tiers whose samples are gone, every bucket that the range touches. A crash in between leaves some days done and others not.
   Status erase(const Roaring& ids, TimeRange range);
   // Removes series that are in no segment and in no head. No writer may run: the caller holds the lock that freezes.
   Status forget();
@@ -124,6 +132,26 @@ class SeriesEngine {
   Status seal_days(const Head& head, const std::vector<SeriesRef>& order, std::uint32_t first_day, std::uint32_t last_day);
   Status seal_definitions(kv::Batch& out);
   Status rewrite(const Segments& inputs, const DroppedRanges& dropped);
+  Status load_tiers();
+  // What a read of windows works with: days are read from their segments or from a tier.
+  struct Sources {
+    Segments segments;
+    Tiers tiers;       // by day
+    Segments covered;  // segments that a tier stands for
+  };
+  Result<Sources> sources(const SeriesQuery& query, std::span<const TimeRange> windows, TimeRange hull, const Heads& heads) const;
+  std::shared_ptr<const Tiers> tier_list() const;
+  // The tier of a day, null when there is none; with resolution 0 one that stands for samples that are gone.
+  static const Tier* tier_of(const Tiers& tiers, std::uint32_t day, std::int64_t resolution);
+  Status make_tier(std::uint32_t day, std::int64_t resolution, const Segments& of_day);
+  // Writes the fresh one (null: none) in the place of the other (null: none) in the list on disk and in memory.
+  Status replace_tier(const Tier* old, std::shared_ptr<const Tier> fresh);
+  void set_tiers(Tiers list) PLUMBLINE_REQUIRES(mutex_);
+  // Makes what is asked for of a day that is about to go and does not have it. False: the day has to wait.
+  Result<bool> tiers_ready(std::uint32_t day, const Segments& of_day, std::span<const TierOption> tiers, bool damaged);
+  Status erase_tiers(const Roaring& ids, TimeRange range);
+  bool heads_touch(std::uint32_t day) const;
+  void remove_files(const std::vector<std::string>& names, std::string_view what);
 
   kv::Kv& kv_;
   kv::TableFiles& files_;
@@ -135,6 +163,9 @@ class SeriesEngine {
   Counter& rewritten_samples_;
   Counter& rewritten_bytes_;
   Histogram& rewrite_seconds_;
+  Counter& tier_files_;
+  Counter& tier_buckets_;
+  Counter& tier_bytes_;
   LabelIndex index_;
   SegmentCaches caches_;  // outlives the segments
   ChangeLog changes_;
@@ -152,6 +183,9 @@ class SeriesEngine {
   std::shared_ptr<Head> frozen_ PLUMBLINE_GUARDED_BY(mutex_);
   std::shared_ptr<const Segments> segments_ PLUMBLINE_GUARDED_BY(mutex_);
   std::vector<DamagedSegment> damaged_ PLUMBLINE_GUARDED_BY(mutex_);
+  std::shared_ptr<const Tiers> tiers_ PLUMBLINE_GUARDED_BY(mutex_);  // changes with the segments that it stands for
+  std::atomic<bool> any_tiers_{false};
+  std::atomic<std::int64_t> samples_since_{std::numeric_limits<std::int64_t>::min()};  // the end of the last day whose samples are gone
   Segments sealed_now_;  // by seal() for thaw()
   std::atomic<std::int64_t> time_min_{0};
   std::atomic<std::int64_t> time_max_{0};

@@ -35,4 +35,21 @@ Result<std::uint32_t> segment_day(std::string_view name, std::string_view value)
 // The names of the segments that commits have named.
 Result<std::vector<std::string>> live_segments(const kv::Kv& kv);
 
+inline std::string tier_prefix() { return kv::key_prefix(0) + "tier/"; }
+inline std::string tier_prefix_end() { return kv::key_prefix(0) + "tier0"; }
+inline std::string tier_key(const std::string& name) { return tier_prefix() + name; }
+// What the list of tiers says of a file.
+struct TierEntry {
+  std::uint32_t day = 0;
+  std::int64_t resolution = 0;        // ms
+  bool final = false;                 // the samples are gone, and the file stands for them
+  std::vector<std::string> segments;  // whose samples it was made of; sorted
+  bool operator==(const TierEntry&) const = default;
+};
+std::string tier_value(const TierEntry& entry);
+Result<TierEntry> decode_tier(std::string_view name, std::string_view value);  // Fails: corrupt
+Result<std::vector<std::string>> live_tiers(const kv::Kv& kv);
+// Both: every file of the segments directory that is not an orphan.
+Result<std::vector<std::string>> live_tables(const kv::Kv& kv);
+
 }  // namespace plumbline::storage::series

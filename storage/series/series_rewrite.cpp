@@ -116,7 +116,7 @@ Status SeriesEngine::erase(const Roaring& ids, TimeRange range) {
                                                 }));
     if (any) PLUMBLINE_CHECK_OK(rewrite({segment}, dropped));
   }
-  return {};
+  return erase_tiers(ids, range);
 }
 
 }  // namespace plumbline::storage::series

@@ -1,6 +1,8 @@
 // What upkeep does behind the writers' backs: heads become segments, old days go.
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <set>
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/check.hpp"
@@ -54,7 +56,7 @@ Status SeriesEngine::load_segments() {
 }
 
 Status SeriesEngine::remove_orphans() {
-  PLUMBLINE_TRY(const std::vector<std::string> live, live_segments(kv_));
+  PLUMBLINE_TRY(const std::vector<std::string> live, live_tables(kv_));
   PLUMBLINE_TRY(const std::vector<std::string> orphans, orphan_segments(files_, live));
   for (const std::string& name : orphans) {
     log_.info("removing a segment that no commit names", {{"segment", name}});
@@ -154,13 +156,22 @@ Status SeriesEngine::seal(kv::Batch& out) {
   return {};
 }
 
-Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms) {
+Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms, std::span<const TierOption> tiers) {
   const auto ended = [&](std::uint32_t day) { return (static_cast<std::int64_t>(day) + 1) * day_ms <= cutoff_ms; };
+  std::set<std::uint32_t> damaged_days;
+  for (const DamagedSegment& d : damaged()) damaged_days.insert(d.day);
+  std::map<std::uint32_t, Segments> days;
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list)
+    if (ended(segment->day())) days[segment->day()].push_back(segment);
+  for (auto day = days.begin(); day != days.end();) {
+    PLUMBLINE_TRY(const bool ready, tiers_ready(day->first, day->second, tiers, damaged_days.contains(day->first)));
+    day = ready ? std::next(day) : days.erase(day);
+  }
   Segments keep;
   std::vector<std::string> drop;
-  const auto list = segments();  // held: the loop would outlive a temporary
   for (const auto& segment : *list) {
-    if (ended(segment->day()))
+    if (days.contains(segment->day()))
       drop.push_back(segment->info().name);
     else
       keep.push_back(segment);
@@ -172,13 +183,33 @@ Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms) {
   kv::kill_point("retain.before");
   kv::Batch batch;
   for (const std::string& name : drop) batch.remove(kv::Family::meta, segment_key(name));
+  // From here on the tiers of the days stand for their samples.
+  Tiers tiers_left;
+  std::vector<std::string> tiers_gone;
+  const auto tiers_before = tier_list();
+  for (const auto& tier : *tiers_before) {
+    const auto day = days.find(tier->entry.day);
+    if (day == days.end() || tier->entry.final) {
+      tiers_left.push_back(tier);
+    } else if (is_fresh(*tier, day->second)) {
+      auto final = std::make_shared<Tier>(*tier);
+      final->entry.final = true;
+      batch.put(kv::Family::meta, tier_key(tier->name), tier_value(final->entry));
+      tiers_left.push_back(std::move(final));
+    } else {
+      batch.remove(kv::Family::meta, tier_key(tier->name));
+      tiers_gone.push_back(tier->name);
+    }
+  }
   PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
   kv::kill_point("retain.committed");
   {
     Lock lock(mutex_);
     segments_ = std::make_shared<Segments>(std::move(keep));
+    set_tiers(std::move(tiers_left));
     std::erase_if(damaged_, [&](const DamagedSegment& d) { return ended(d.day); });
   }
+  remove_files(tiers_gone, "tier");
   changes_.note(std::numeric_limits<std::int64_t>::min());
   for (const std::string& name : drop) {
     // Readers that hold it keep reading: the file goes when they let it go.

@@ -22,6 +22,7 @@ struct Piece {
   std::size_t segment = 0;
   bool by_samples = false;
   std::vector<Sample> samples;
+  bool bucket = false;  // of a tier: it lies where it ends, and no other piece has samples of its time
 };
 
 using Pieces = std::vector<Piece>;
@@ -38,12 +39,13 @@ bool cut_by(const Piece& piece, std::span<const TimeRange> windows) {
 void mark(Pieces& pieces, std::span<const TimeRange> windows) {
   if (!std::ranges::is_sorted(pieces, {}, &Piece::min_t)) std::ranges::stable_sort(pieces, {}, &Piece::min_t);
   std::int64_t reached = std::numeric_limits<std::int64_t>::min();
-  std::size_t furthest = 0;
+  std::size_t furthest = 0;  // once a piece has reached somewhere
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     Piece& p = pieces[i];
+    if (p.bucket) continue;
     p.by_samples = p.by_samples || WindowStats::needs_samples(p.chunk) || cut_by(p, windows);
-    if (i > 0 && p.min_t <= reached) p.by_samples = pieces[furthest].by_samples = true;
-    if (i == 0 || p.max_t > reached) {
+    if (p.min_t <= reached) p.by_samples = pieces[furthest].by_samples = true;
+    if (p.max_t > reached) {
       reached = p.max_t;
       furthest = i;
     }
@@ -58,7 +60,7 @@ void join_overlaps(Pieces& pieces) {
   for (std::size_t i = 0; i < pieces.size();) {
     std::size_t end = i + 1;
     std::int64_t reached = pieces[i].max_t;
-    for (; end < pieces.size() && pieces[end].min_t <= reached; ++end) reached = std::max(reached, pieces[end].max_t);
+    for (; !pieces[i].bucket && end < pieces.size() && pieces[end].min_t <= reached; ++end) reached = std::max(reached, pieces[end].max_t);
     if (end == i + 1) {
       out.push_back(std::move(pieces[i]));
     } else {
@@ -79,6 +81,13 @@ void join_overlaps(Pieces& pieces) {
     i = end;
   }
   pieces = std::move(out);
+}
+
+// What came while the samples of its day went.
+void drop_covered(std::vector<Sample>& samples, const Tiers& tiers) {
+  std::erase_if(samples, [&](const Sample& s) {
+    return std::ranges::any_of(tiers, [&](const auto& tier) { return tier->entry.day == day_of(s.t); });
+  });
 }
 
 model::WindowSummary summarize(const Pieces& pieces, TimeRange window) {
@@ -115,10 +124,12 @@ Result<bool> SeriesEngine::windows(const SeriesQuery& query, std::span<const Tim
   TimeRange hull = windows.front();
   for (const TimeRange& w : windows) hull = {std::min(hull.min, w.min), std::max(hull.max, w.max)};
   const Heads heads = this->heads();
-  PLUMBLINE_TRY(const Segments segments, touching(hull));
+  PLUMBLINE_TRY(const Sources sources, this->sources(query, windows, hull, heads));
+  const Segments& segments = sources.segments;
   const Roaring ids = index_.resolve(query.matchers);
-  for (const auto& segment : segments)
-    if (ids.intersect(segment->histogram_ids())) return false;
+  for (const auto* list : {&segments, &sources.covered})
+    for (const auto& segment : *list)
+      if (ids.intersect(segment->histogram_ids())) return false;
   const std::vector<SeriesRef> wanted = index_.refs(ids);
   std::vector<HistogramSample> histograms;
   std::vector<Pieces> pieces(std::min(series_at_once, wanted.size()));
@@ -126,11 +137,21 @@ Result<bool> SeriesEngine::windows(const SeriesQuery& query, std::span<const Tim
   std::uint64_t series_read = 0;
   for (std::size_t from = 0; from < wanted.size(); from += series_at_once) {
     const auto batch = std::span(wanted).subspan(from, std::min(series_at_once, wanted.size() - from));
-    const auto of = [&](const ChunkInfo& chunk) -> Pieces& {
-      const SeriesRef ref{chunk.vshard, chunk.id};
+    const auto of_ref = [&](SeriesRef ref) -> Pieces& {
       return pieces[static_cast<std::size_t>(std::lower_bound(batch.begin(), batch.end(), ref) - batch.begin())];
     };
+    const auto of = [&](const ChunkInfo& chunk) -> Pieces& { return of_ref({chunk.vshard, chunk.id}); };
     for (Pieces& p : pieces) p.clear();  // keeps the room that the batch before needed
+    // First: at midnight a day's last bucket and the next day's first meet, and samples of that day come after both.
+    for (const auto& tier : sources.tiers)
+      PLUMBLINE_CHECK_OK(tier->file->read(batch, [&](const TierSeries& s) -> Status {
+        for (const TierBucket& b : s.buckets)
+          if (hull.contains(b.end)) {
+            const ChunkInfo chunk{s.series.id, s.series.vshard, ChunkKind::float64, b.summary.count, b.first_t, b.last_t, b.summary};
+            of_ref(s.series).push_back({b.end, b.end, 0, chunk, segments.size(), false, {}, true});
+          }
+        return {};
+      }));
     for (std::size_t s = 0; s < segments.size(); ++s)
       PLUMBLINE_CHECK_OK(segments[s]->read_summaries(batch, hull, [&](const ChunkInfo& chunk) -> Status {
         of(chunk).push_back({chunk.min_t, chunk.max_t, segments[s]->seal(), chunk, s, false, {}});
@@ -141,6 +162,8 @@ Result<bool> SeriesEngine::windows(const SeriesQuery& query, std::span<const Tim
         Piece piece;
         if (!head->read(batch[i].id, hull, piece.samples, histograms)) continue;
         if (!histograms.empty()) return false;
+        if (!sources.tiers.empty()) drop_covered(piece.samples, sources.tiers);
+        if (piece.samples.empty()) continue;
         piece.min_t = piece.samples.front().t;
         piece.max_t = piece.samples.back().t;
         piece.order = head->seal_number();

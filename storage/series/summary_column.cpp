@@ -52,9 +52,10 @@ std::optional<std::int64_t> to_decimal(double v, int digits) {
   return m;
 }
 
-// The trapezium under first and last; the bound of decimals keeps it inside i64.
+// The trapezium under first and last. The bound of decimals keeps it inside i64 for chunks; for a bucket of thousands of samples it may
+// wrap, to the same number when it is read.
 std::int64_t expected_sum(std::int64_t first, std::int64_t last, std::uint32_t count) {
-  return (first + last) * static_cast<std::int64_t>(count) / 2;
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(first + last) * count) / 2;
 }
 
 std::int64_t minus(std::int64_t a, std::int64_t b) {

@@ -29,13 +29,16 @@ void WindowStats::add_summary(const ChunkInfo& chunk) {
   const ChunkSummary& s = chunk.summary;
   if (s.count == 0) return;
   extend(chunk.min_t, s.first);
-  if (!(min_ <= s.min)) min_ = s.min;
-  if (!(max_ >= s.max)) max_ = s.max;
+  // NaN where every value is: a bucket of a tier may be so, and has no samples to look at.
+  if (!std::isnan(s.min) && !(min_ <= s.min)) min_ = s.min;
+  if (!std::isnan(s.max) && !(max_ >= s.max)) max_ = s.max;
   add_sum(s.sum);
   reset_correction_ += s.reset_correction;
   count_ += s.count;
   last_t_ = chunk.max_t;
-  last_ = previous_ = s.last;
+  last_ = s.last;
+  if (std::isnan(s.last)) return;
+  previous_ = s.last;
   has_previous_ = true;
 }
 

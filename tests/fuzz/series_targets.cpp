@@ -9,6 +9,7 @@
 #include "storage/series/segment_format.hpp"
 #include "storage/series/segment_histograms.hpp"
 #include "storage/series/segment_writer.hpp"
+#include "storage/series/tier_file.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/support.hpp"
 
@@ -164,6 +165,29 @@ void legacy_chunk(std::string_view bytes) {
   (void)decode_legacy_chunk(7, value.str(), samples);
 }
 
+void tier_group(std::string_view bytes) {
+  const auto group = decode_tier_group(bytes, day, tier_1h);
+  if (!group) return;
+  for (const TierSeries& s : *group)
+    for (const TierBucket& b : s.buckets)
+      PLUMBLINE_CHECK(b.first_t <= b.last_t && b.last_t <= b.end && b.first_t > b.end - tier_1h && day_of(b.last_t) == day, "a bucket lies in its day");
+  const std::string canonical = encode_tier_group(*group, day, tier_1h);
+  const auto again = decode_tier_group(canonical, day, tier_1h);
+  PLUMBLINE_CHECK(again && again->size() == group->size(), "a group reads back");
+}
+void tier_info(std::string_view bytes) {
+  const auto info = decode_tier_info(bytes);
+  if (!info) return;
+  const auto again = decode_tier_info(encode_tier_info(*info));
+  PLUMBLINE_CHECK(again && again->groups == info->groups && again->ids == info->ids, "a tier's info reads back");
+}
+std::vector<TierSeries> tier_example() {
+  const std::int64_t start = std::int64_t{day} * day_ms;
+  const std::vector<std::int64_t> times{start, start + 1, start + tier_1h, start + day_ms - 1};
+  const std::vector<double> values{1, 2.5, 3, 1.0 / 3};
+  return {{{3, 300}, to_buckets(times, values, tier_1h)}, {{3, 7}, to_buckets(times, std::vector<double>(4, 2.0), tier_1h)}};
+}
+
 // The pattern, a line feed, a value: where the shape decides, it decides as the regex does.
 void regex(std::string_view bytes) {
   const std::string_view pattern = bytes.substr(0, bytes.find('\n'));
@@ -241,6 +265,18 @@ Targets series_targets() {
        }},
       {"segment_file", segment_file, [] { return std::vector<std::string>{parts().file}; }},
       {"segment_name", names, [] { return std::vector<std::string>{segment_name(day, 7), segment_name(day, 7, 3)}; }},
+      {"tier_group", tier_group, [] {
+         const std::string body = encode_tier_group(tier_example(), day, tier_1h);
+         return std::vector<std::string>{body, '\0' + *unpack(body)};
+       }},
+      {"tier_info", tier_info, [] {
+         TierInfo info;
+         info.day = day;
+         info.resolution = tier_1h;
+         info.groups = {{3, 3}, {3, 200}};
+         info.ids.add(300);
+         return std::vector<std::string>{encode_tier_info(info)};
+       }},
       {"legacy_chunk", legacy_chunk, [] { return std::vector<std::string>{std::string("\1\1\0\7\2\0\0\2", 8) + std::string(70, '\0')}; }},
       {"regex_shape", regex, [] {
          return std::vector<std::string>{"a|b|c\nb", "foo.*\nfoobar", ".+\n", ".*bar\nxbar", "prefix(a|b)\nprefixa", "(?i)x[0-9]+\nX1", ".*err.*\nan error"};

@@ -116,6 +116,7 @@ void values(std::string_view bytes) {
   if (const auto v = series::decode_next_id(bytes)) PLUMBLINE_CHECK(series::encode_next_id(*v) == bytes, "the next id reads back");
   if (const auto v = series::decode_bounds(bytes)) PLUMBLINE_CHECK(series::decode_bounds(series::encode_bounds(*v)).has_value(), "bounds read back");
   if (const auto v = series::segment_day("s", bytes)) PLUMBLINE_CHECK(series::segment_day("s", series::segment_value(*v)) == *v, "a day reads back");
+  if (const auto v = series::decode_tier("t", bytes)) PLUMBLINE_CHECK(series::decode_tier("t", series::tier_value(*v)) == *v, "a tier's entry reads back");
 }
 
 void database_log(std::string_view bytes) {

@@ -7,7 +7,9 @@
 #include "storage/kv/close_mark.hpp"
 #include "storage/model/wire_labels.hpp"
 #include "storage/series/legacy_chunk.hpp"
+#include "storage/series/segment_format.hpp"
 #include "storage/series/series_keys.hpp"
+#include "storage/series/tier_file.hpp"
 #include "storage/store_keys.hpp"
 #include "storage/store_record.hpp"
 #include "store_fixture.hpp"
@@ -157,4 +159,72 @@ TEST_CASE("the mark of a close in the document is what the code writes and reads
     CHECK_FALSE(storage::kv::decode_close_mark(damaged));
     CHECK_FALSE(storage::kv::decode_close_mark(bytes.substr(0, at)));
   }
+}
+
+TEST_CASE("the downsampled day of the document is what the code writes and reads") {
+  using namespace storage::series;
+  constexpr std::uint32_t day = 19675;
+  const std::int64_t start = std::int64_t{day} * day_ms;
+  const std::vector<std::int64_t> times{start, start + 60'000, start + 120'000, start + tier_1h, start + tier_1h + 1};
+  const std::vector<double> values{1.5, 4, 2, 2.5, 2.5};
+  const std::vector<TierSeries> group{{{3, 300}, to_buckets(times, values, tier_1h)}};
+  REQUIRE(group[0].buckets.size() == 3);
+  const std::string body = encode_tier_group(group, day, tier_1h);
+  CHECK(hex(frame_record(Record::tier_buckets, body)) == example("tier.md", 0));
+  CHECK(decode_tier_group(body, day, tier_1h).value() == group);
+  TierInfo info;
+  info.day = day;
+  info.resolution = tier_1h;
+  info.buckets = 3;
+  info.groups = {{3, 3}};
+  info.ids.add(300);
+  info.ids.runOptimize();
+  CHECK(hex(frame_record(Record::tier_info, encode_tier_info(info))) == example("tier.md", 1));
+  const TierEntry entry{day, tier_1h, true, {"20231114-000000000000000c.sst"}};
+  CHECK(hex(tier_key("20231114-1h-00000000.sst")) + hex(tier_value(entry)) == example("tier.md", 2));
+  CHECK(decode_tier("t", tier_value(entry)).value() == entry);
+}
+
+TEST_CASE("a downsampled day reads back whatever it holds, and damage to it is refused") {
+  using namespace storage::series;
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  constexpr std::uint32_t day = 19675;
+  for (const std::int64_t resolution : {tier_5m, tier_1h})
+    for (int round = 0; round < 20; ++round) {
+      std::vector<TierSeries> group;
+      for (std::size_t s = 0; s < 1 + random() % 5; ++s) {
+        std::vector<std::int64_t> times;
+        std::vector<double> values;
+        double v = 0;
+        for (std::int64_t t = std::int64_t{day} * day_ms + static_cast<std::int64_t>(random() % 2); t < (std::int64_t{day} + 1) * day_ms;
+             t += 1 + static_cast<std::int64_t>(random() % 600'000)) {
+          times.push_back(t);
+          values.push_back(v = test::adversarial(random, v));
+        }
+        group.push_back({{static_cast<std::uint16_t>(s), static_cast<std::uint32_t>(random())}, to_buckets(times, values, resolution)});
+        if (group.back().buckets.empty()) group.pop_back();
+      }
+      const std::string body = encode_tier_group(group, day, resolution);
+      const auto back = decode_tier_group(body, day, resolution);
+      REQUIRE(back);
+      REQUIRE(back->size() == group.size());
+      for (std::size_t s = 0; s < group.size(); ++s) {
+        CHECK((*back)[s].series == group[s].series);
+        REQUIRE((*back)[s].buckets.size() == group[s].buckets.size());
+        for (std::size_t b = 0; b < group[s].buckets.size(); ++b) {
+          const TierBucket &got = (*back)[s].buckets[b], &want = group[s].buckets[b];
+          CHECK((got.end == want.end && got.first_t == want.first_t && got.last_t == want.last_t && got.summary.count == want.summary.count));
+          const auto bits = [](double x) { return std::bit_cast<std::uint64_t>(x); };
+          CHECK((bits(got.summary.first) == bits(want.summary.first) && bits(got.summary.last) == bits(want.summary.last)));
+        }
+      }
+      for (int i = 0; i < 200; ++i) {
+        std::string bad = body;
+        bad[random() % bad.size()] = static_cast<char>(random());
+        (void)decode_tier_group(bad, day, resolution);  // any answer but a crash or a huge allocation
+        (void)decode_tier_group(std::string_view(body).substr(0, random() % body.size()), day, resolution);
+      }
+    }
 }

@@ -129,6 +129,7 @@ TEST_CASE("the process ends at every kill point", "[kill]") {
     Torture t(seed_here);
     Killer killer;
     const bool upgrade = place.starts_with("upgrade");
+    t.options().downsample_5m_retention = t.options().downsample_1h_retention = std::chrono::hours(96);
     if (upgrade) {
       t.options().file_system = t.disk().file_system();
       write_format_1(t.options());

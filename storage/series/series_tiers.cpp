@@ -1,0 +1,254 @@
+// Tiers: making them of ended days, keeping them true to the samples, and dropping them.
+#include <algorithm>
+#include <map>
+
+#include "storage/kv/kill_point.hpp"
+#include "storage/series/series_engine.hpp"
+#include "storage/series/series_keys.hpp"
+
+namespace plumbline::storage::series {
+
+namespace {
+
+// An hour behind midnight: senders are late by minutes, and the head still holds the day's last samples.
+constexpr std::int64_t grace_ms = 3'600'000;
+
+std::int64_t end_of(std::uint32_t day) { return (std::int64_t{day} + 1) * day_ms; }
+
+TimeRange range_of(std::uint32_t day) { return {end_of(day) - day_ms, end_of(day) - 1}; }
+
+}  // namespace
+
+const Tier* SeriesEngine::tier_of(const Tiers& tiers, std::uint32_t day, std::int64_t resolution) {
+  for (const auto& tier : tiers)
+    if (tier->entry.day == day && (resolution == 0 ? tier->entry.final : tier->entry.resolution == resolution)) return tier.get();
+  return nullptr;
+}
+
+std::shared_ptr<const Tiers> SeriesEngine::tier_list() const {
+  Lock lock(mutex_);
+  return tiers_;
+}
+
+Reader::Tiers SeriesEngine::tiers() const { return {any_tiers_.load(), samples_since_.load()}; }
+
+void SeriesEngine::set_tiers(Tiers list) {
+  std::ranges::sort(list, {}, [](const auto& t) { return std::tuple(t->entry.day, t->entry.resolution, t->name); });
+  std::int64_t since = std::numeric_limits<std::int64_t>::min();
+  for (const auto& tier : list)
+    if (tier->entry.final) since = end_of(tier->entry.day);
+  any_tiers_ = !list.empty();
+  samples_since_ = since;
+  tiers_ = std::make_shared<const Tiers>(std::move(list));
+}
+
+Status SeriesEngine::load_tiers() {
+  Tiers list;
+  Status damage;
+  PLUMBLINE_CHECK_OK(kv_.scan(kv::Family::meta, tier_prefix(), tier_prefix_end(), [&](std::string_view key, std::string_view value) {
+    const std::string name(key.substr(tier_prefix().size()));
+    auto entry = decode_tier(name, value);
+    if (!entry) {
+      damage = fail(std::move(entry).error());
+      return false;
+    }
+    auto file = TierFile::open(files_, name);
+    if (!file && file.error().code != Code::corrupt && file.error().code != Code::io) {
+      damage = fail(std::move(file).error());
+      return false;
+    }
+    if (!file)
+      log_.error(entry->final ? "a tier cannot be read; queries that need it fail until it is restored" : "a tier cannot be read and is made again",
+                 {{"tier", name}, {"error", file.error().message}});
+    list.push_back(std::make_shared<const Tier>(
+        Tier{name, std::move(*entry), file ? *file : nullptr, file ? Error{} : file.error()}));
+    return true;
+  }));
+  PLUMBLINE_CHECK_OK(damage);
+  Lock lock(mutex_);
+  set_tiers(std::move(list));
+  return {};
+}
+
+bool SeriesEngine::heads_touch(std::uint32_t day) const {
+  const TimeRange times = range_of(day);
+  return std::ranges::any_of(heads(), [&](const auto& head) {
+    const TimeRange bounds = head->bounds();
+    return bounds.min <= bounds.max && times.overlaps(bounds.min, bounds.max);
+  });
+}
+
+void SeriesEngine::remove_files(const std::vector<std::string>& names, std::string_view what) {
+  for (const std::string& name : names)
+    // Readers that hold it keep reading: the file goes when they let it go.
+    if (auto removed = files_.remove(name); !removed)
+      log_.warn("a file that was dropped still takes space", {{"file", name}, {"what", std::string(what)}, {"error", removed.error().message}});
+}
+
+Status SeriesEngine::replace_tier(const Tier* old, std::shared_ptr<const Tier> fresh) {
+  kv::Batch batch;
+  if (old != nullptr) batch.remove(kv::Family::meta, tier_key(old->name));
+  if (fresh) batch.put(kv::Family::meta, tier_key(fresh->name), tier_value(fresh->entry));
+  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
+  kv::kill_point("tier.committed");
+  const std::vector<std::string> gone = old == nullptr ? std::vector<std::string>{} : std::vector<std::string>{old->name};
+  {
+    Lock lock(mutex_);
+    Tiers list;
+    for (const auto& tier : *tiers_)
+      if (tier.get() != old) list.push_back(tier);
+    if (fresh) list.push_back(std::move(fresh));
+    set_tiers(std::move(list));  // may free `old`
+  }
+  remove_files(gone, "tier");
+  kv::kill_point("tier.removed");
+  return {};
+}
+
+Status SeriesEngine::make_tier(std::uint32_t day, std::int64_t resolution, const Segments& of_day) {
+  PLUMBLINE_TRY(const auto writer, TierWriter::create(files_, day, resolution));
+  std::vector<const Segment*> views;
+  for (const auto& segment : of_day) views.push_back(segment.get());
+  PLUMBLINE_CHECK_OK(merge_segments(views, *writer));
+  PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
+  kv::kill_point("tier.written");
+  PLUMBLINE_TRY(auto file, TierFile::open(files_, info.name));
+  const auto list = tier_list();  // held: the old one is of it
+  auto fresh = std::make_shared<const Tier>(Tier{info.name, {day, resolution, false, names_of(of_day)}, std::move(file), {}});
+  PLUMBLINE_CHECK_OK(replace_tier(tier_of(*list, day, resolution), std::move(fresh)));
+  tier_files_.add();
+  tier_buckets_.add(info.samples);
+  tier_bytes_.add(info.bytes);
+  log_.info("made a tier of a day", {{"tier", info.name}, {"buckets", info.samples}, {"bytes", info.bytes}});
+  return {};
+}
+
+Result<bool> SeriesEngine::make_tier(std::int64_t now_ms, std::span<const TierOption> tiers) {
+  const auto list = tier_list();
+  if (tiers.empty() && list->empty()) return false;
+  std::map<std::uint32_t, Segments> days;
+  const auto segments = this->segments();
+  for (const auto& segment : *segments) days[segment->day()].push_back(segment);
+  const auto wanted = [&](std::uint32_t day, std::int64_t resolution) {
+    return std::ranges::any_of(tiers, [&](const TierOption& t) { return t.resolution == resolution && end_of(day) > t.cutoff; });
+  };
+  // What is not true any more and is not made again: of a day whose samples were all deleted, or of a tier that was turned off.
+  for (const auto& tier : *list) {
+    const auto of_day = days.find(tier->entry.day);
+    if (tier->entry.final || (of_day != days.end() && (is_fresh(*tier, of_day->second) || wanted(tier->entry.day, tier->entry.resolution))))
+      continue;
+    PLUMBLINE_CHECK_OK(replace_tier(tier.get(), nullptr));
+    return true;
+  }
+  const auto damaged = this->damaged();
+  for (const auto& [day, of_day] : days) {
+    if (now_ms <= end_of(day) + grace_ms) break;
+    // Of a day whose samples are gone, what there is was accepted while they went: it is past the retention.
+    if (tier_of(*list, day, 0) != nullptr || std::ranges::find(damaged, day, &DamagedSegment::day) != damaged.end()) continue;
+    for (const TierOption& option : tiers) {
+      const Tier* known = tier_of(*list, day, option.resolution);
+      if (end_of(day) <= option.cutoff || (known != nullptr && is_fresh(*known, of_day)) || heads_touch(day)) continue;
+      PLUMBLINE_CHECK_OK(make_tier(day, option.resolution, of_day));
+      return true;
+    }
+  }
+  return false;
+}
+
+Result<bool> SeriesEngine::tiers_ready(std::uint32_t day, const Segments& of_day, std::span<const TierOption> tiers, bool damaged) {
+  const auto list = tier_list();
+  if (tier_of(*list, day, 0) != nullptr) return true;
+  for (const TierOption& option : tiers) {
+    if (end_of(day) <= option.cutoff) continue;
+    if (damaged) {
+      log_.warn("a day with a damaged segment goes without being downsampled", {{"day", day}});
+      return true;
+    }
+    if (heads_touch(day)) return false;
+    const Tier* known = tier_of(*list, day, option.resolution);
+    if (known == nullptr || !is_fresh(*known, of_day)) PLUMBLINE_CHECK_OK(make_tier(day, option.resolution, of_day));
+  }
+  return true;
+}
+
+Result<bool> SeriesEngine::retain_tiers(std::span<const TierOption> tiers) {
+  const auto list = tier_list();
+  bool any = false;
+  for (const auto& tier : *list) {
+    const auto ended = [&](const TierOption& t) { return t.resolution == tier->entry.resolution && end_of(tier->entry.day) <= t.cutoff; };
+    if (std::ranges::none_of(tiers, ended)) continue;
+    PLUMBLINE_CHECK_OK(replace_tier(tier.get(), nullptr));
+    kv::kill_point("tier.retained");
+    log_.info("dropped a tier past its retention", {{"tier", tier->name}});
+    any = true;
+  }
+  return any;
+}
+
+// Of tiers whose samples are still there nothing has to be done: rewriting the samples makes them stale.
+Status SeriesEngine::erase_tiers(const Roaring& ids, TimeRange range) {
+  const std::vector<SeriesRef> wanted = index_.refs(ids);
+  const auto list = tier_list();
+  for (const auto& tier : *list) {
+    const TierEntry& entry = tier->entry;
+    const TimeRange times = range_of(entry.day);
+    if (!entry.final || !range.overlaps(times.min, times.max)) continue;
+    if (!tier->file) return fail(tier->damage);
+    bool any = false;
+    PLUMBLINE_CHECK_OK(tier->file->read(wanted, [&](const TierSeries& s) -> Status {
+      any = any || std::ranges::any_of(s.buckets, [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); });
+      return {};
+    }));
+    if (!any) continue;
+    PLUMBLINE_TRY(const auto writer, TierWriter::create(files_, entry.day, entry.resolution));
+    PLUMBLINE_CHECK_OK(tier->file->read_all([&](TierSeries&& s) -> Status {
+      if (ids.contains(s.series.id)) std::erase_if(s.buckets, [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); });
+      return writer->add(std::move(s));
+    }));
+    PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
+    kv::kill_point("tier.written");
+    PLUMBLINE_TRY(auto file, TierFile::open(files_, info.name));
+    PLUMBLINE_CHECK_OK(replace_tier(tier.get(), std::make_shared<const Tier>(Tier{info.name, entry, std::move(file), {}})));
+    tier_files_.add();
+    tier_buckets_.add(info.samples);
+    tier_bytes_.add(info.bytes);
+  }
+  return {};
+}
+
+Result<SeriesEngine::Sources> SeriesEngine::sources(const SeriesQuery& query, std::span<const TimeRange> windows, TimeRange hull,
+                                                    const Heads& heads) const {
+  if (query.resolution_max <= 0) {
+    PLUMBLINE_TRY(Segments all, touching(hull));
+    return Sources{std::move(all), {}, {}};
+  }
+  std::shared_ptr<const Segments> segments;
+  std::shared_ptr<const Tiers> tiers;
+  {
+    Lock lock(mutex_);  // of one moment: a day's samples go when its tier becomes what stands for them
+    segments = segments_;
+    tiers = tiers_;
+  }
+  std::vector<TimeRange> unsealed;
+  for (const auto& head : heads)
+    if (const TimeRange bounds = head->bounds(); bounds.min <= bounds.max) unsealed.push_back(bounds);
+  const auto chosen = choose_tiers(*tiers, *segments, {windows, query.resolution_max, unsealed});
+  for (const DamagedSegment& d : damaged())
+    if (const TimeRange times = range_of(d.day); hull.overlaps(times.min, times.max) && !chosen.contains(d.day)) return fail(d.error);
+  for (const auto& tier : *tiers)
+    if (const TimeRange times = range_of(tier->entry.day); tier->entry.final && !tier->file && !chosen.contains(tier->entry.day) &&
+                                                           tier->entry.resolution <= query.resolution_max && hull.overlaps(times.min, times.max + 1))
+      return fail(tier->damage);
+  Sources out;
+  for (const auto& [day, tier] : chosen)
+    if (const TimeRange times = range_of(day); hull.overlaps(times.min, times.max + 1)) out.tiers.push_back(tier);
+  for (const auto& segment : *segments) {
+    if (!hull.overlaps(segment->info().min_t, segment->info().max_t)) continue;
+    const auto at = chosen.find(segment->day());
+    if (at == chosen.end()) out.segments.push_back(segment);
+    else if (!at->second->entry.final) out.covered.push_back(segment);
+  }
+  return out;
+}
+
+}  // namespace plumbline::storage::series

@@ -1,0 +1,275 @@
+// Downsampled days: what they answer against a naive model, and that they follow the samples until those go.
+#include <set>
+
+#include "storage/offline.hpp"
+#include "storage/series/tier_file.hpp"
+#include "store_fixture.hpp"
+
+using namespace plumbline;
+using namespace plumbline::test;
+using model::TimeRange;
+using model::WindowSummary;
+using std::chrono::hours;
+using std::chrono::minutes;
+
+namespace {
+
+constexpr std::int64_t day = 86'400'000;
+constexpr std::int64_t five_minutes = storage::series::tier_5m;
+constexpr std::int64_t one_hour = storage::series::tier_1h;
+using Model = std::map<std::string, std::map<std::int64_t, double>>;
+using Answers = std::map<std::string, std::vector<WindowSummary>>;
+
+Labels named(const std::string& name) { return Labels::of({{"__name__", name}}); }
+
+struct TierFixture : StoreFixture {
+  std::uint64_t seed = std::random_device{}();
+  std::mt19937_64 random{seed};
+  Model model;
+  std::int64_t begin = 0;  // of the first of two whole days with samples
+
+  TierFixture() {
+    options.retention_series = hours(24 * 4);
+    options.downsample_5m_retention = hours(24 * 20);
+    options.downsample_1h_retention = hours(24 * 40);
+  }
+  void start() {
+    open();
+    REQUIRE(store->maintain());
+    clock.advance(minutes(11));
+    begin = (clock.now_ms() / day - 2) * day;
+  }
+  void put(const std::string& name, std::vector<Sample> samples) {
+    for (const Sample& s : samples) model[name][s.t] = s.v;
+    const auto receipt = store->write(one_series(named(name), std::move(samples)));
+    REQUIRE(receipt);
+    REQUIRE(receipt->refusals.empty());
+  }
+  // Two days, midnights included: a counter with resets, a gauge with gaps and stale markers, whole numbers, a constant, numbers of all sizes.
+  void fill() {
+    double counter = 0;
+    std::map<std::string, std::vector<Sample>> of;
+    for (std::int64_t t = begin; t <= begin + 2 * day; t += 30'000) {
+      counter = random() % 500 == 0 ? 0 : counter + static_cast<double>(random() % 100);
+      of["counter"].push_back({t, counter});
+      if (random() % 50 == 0) of["gauge"].push_back({t, model::stale_nan});
+      else if (random() % 3 != 0) of["gauge"].push_back({t, static_cast<double>(random() % 100'000) / 100 - 300});
+      of["whole"].push_back({t + static_cast<std::int64_t>(random() % 1000), static_cast<double>(random() % 7)});
+      of["constant"].push_back({t, 0.25});
+      if (t < begin + day) of["sizes"].push_back({t, std::ldexp(static_cast<double>(random()), -static_cast<int>(random() % 100))});
+    }
+    for (auto& [name, samples] : of) put(name, std::move(samples));
+    REQUIRE(store->seal());
+  }
+  double written() { return static_cast<double>(registry.counter("plumbline_store_tier_files_total", "").value()); }
+  // Upkeep until there is nothing more to do.
+  void settle() {
+    for (int i = 0; i < 30; ++i) {
+      const double before = written();
+      REQUIRE(store->maintain());
+      if (i > 5 && written() == before) return;
+    }
+    FAIL("upkeep does not end");
+  }
+  void drop_samples() {
+    clock.advance(hours(24 * 7));
+    REQUIRE(store->maintain());
+    clock.advance(minutes(11));  // a clock that jumped is believed after ten minutes
+    settle();
+    for (const auto& [name, samples] : model) REQUIRE(read_all(*store, named(name), {begin, begin + 2 * day - 1}).empty());
+  }
+  Answers ask(const std::vector<TimeRange>& windows, std::int64_t resolution) {
+    storage::SeriesQuery query;
+    query.matchers = {Matcher::make(model::MatchOp::not_equal, "__name__", "").value()};
+    query.resolution_max = resolution;
+    Answers out;
+    const auto whole = store->windows(query, windows, [&](const Labels& labels, std::span<const WindowSummary> found) {
+      out[std::string(labels.metric())].assign(found.begin(), found.end());
+      return true;
+    });
+    REQUIRE(whole);
+    REQUIRE(*whole);
+    return out;
+  }
+  // (from, to] as the store is asked.
+  static TimeRange window(std::int64_t from, std::int64_t to) { return {from + 1, to}; }
+  std::vector<TimeRange> random_windows(std::int64_t unit, std::size_t count = 40) {
+    std::vector<TimeRange> out;
+    const auto units = static_cast<std::uint64_t>(2 * day / unit);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto from = static_cast<std::int64_t>(random() % units), to = from + 1 + static_cast<std::int64_t>(random() % (units - static_cast<std::uint64_t>(from)));
+      out.push_back(window(begin + from * unit, begin + to * unit));
+    }
+    std::ranges::sort(out, {}, &TimeRange::min);
+    return out;
+  }
+  // `answered` against the model over `meant`, window by window.
+  void compare(const Answers& answered, const std::vector<TimeRange>& meant) {
+    for (const auto& [name, points] : model) {
+      std::vector<Sample> samples;
+      for (const auto& [t, v] : points) samples.push_back({t, v});
+      const auto found = answered.find(name);
+      for (std::size_t i = 0; i < meant.size(); ++i) {
+        INFO("seed " << seed << ", " << name << ", window " << i << ": " << meant[i].min << " to " << meant[i].max);
+        const WindowSummary want = model::summarize_window(samples, meant[i]);
+        const WindowSummary got = found == answered.end() ? WindowSummary{} : found->second[i];
+        REQUIRE(got.count == want.count);
+        if (want.count == 0) continue;
+        CHECK((got.first_t == want.first_t && got.last_t == want.last_t));
+        CHECK((got.first == want.first && got.last == want.last && got.min == want.min && got.max == want.max));
+        // A sum whose parts cancel is as exact as the parts are.
+        double magnitude = 0;
+        for (const Sample& s : samples)
+          if (meant[i].contains(s.t) && !model::is_stale(s.v)) magnitude += std::fabs(s.v);
+        CHECK(std::fabs(got.sum - want.sum) <= 1e-12 * magnitude);
+        CHECK(std::fabs(got.reset_correction - want.reset_correction) <= 1e-12 * magnitude);
+        if (name == "counter") CHECK(got.last - got.first + got.reset_correction == want.last - want.first + want.reset_correction);
+      }
+    }
+  }
+  void compare(const std::vector<TimeRange>& windows, std::int64_t resolution) { compare(ask(windows, resolution), windows); }
+};
+
+}  // namespace
+
+TEST_CASE("a downsampled day answers aligned windows as its samples do, and goes on when they are gone") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  CHECK_FALSE(f.store->tiers().any);
+  f.settle();
+  CHECK(f.store->tiers().any);
+  CHECK(f.written() == 4);  // the two days that have ended, at two resolutions
+  CHECK(f.store->tiers().samples_since == std::numeric_limits<std::int64_t>::min());
+  for (const std::int64_t resolution : {five_minutes, one_hour}) f.compare(f.random_windows(resolution), resolution);
+  // While the samples are there, a window that cuts buckets is answered from them.
+  f.compare(f.random_windows(7'000), one_hour);
+  f.reopen();
+  f.compare(f.random_windows(one_hour), one_hour);
+  f.drop_samples();
+  CHECK(f.store->tiers().samples_since >= f.begin + 2 * day);
+  for (const std::int64_t resolution : {five_minutes, one_hour}) f.compare(f.random_windows(resolution), resolution);
+  CHECK(f.ask(f.random_windows(one_hour), 0).empty());  // nobody asked for buckets
+  // A bucket belongs to the window that its end is in.
+  const auto cut = f.random_windows(7'000);
+  std::vector<TimeRange> meant;
+  for (const TimeRange& w : cut) {
+    const std::int64_t from = (w.min - 1) / one_hour * one_hour, to = w.max / one_hour * one_hour;
+    meant.push_back(from < to ? TierFixture::window(from, to) : TimeRange{1, 0});
+  }
+  f.compare(f.ask(cut, one_hour), meant);
+  f.reopen();
+  CHECK(f.store->tiers().samples_since >= f.begin + 2 * day);
+  f.compare(f.random_windows(one_hour), one_hour);
+  CHECK(f.store->stats().series_total == 5);
+  // The 5 m ones go first, and with the last the series.
+  f.clock.advance(hours(24 * 15));
+  REQUIRE(f.store->maintain());
+  f.clock.advance(minutes(11));
+  f.settle();
+  const auto windows = f.random_windows(one_hour);
+  CHECK(f.ask(windows, five_minutes).empty());
+  f.compare(windows, one_hour);
+  f.clock.advance(hours(24 * 40));
+  REQUIRE(f.store->maintain());
+  f.clock.advance(minutes(11));
+  f.settle();
+  CHECK_FALSE(f.store->tiers().any);
+  CHECK(f.store->stats().series_total == 0);
+}
+
+TEST_CASE("late samples and deletes reach the downsampled days") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  f.settle();
+  f.put("counter", {{f.begin + 5 * one_hour, 1e6}});
+  f.put("late", {{f.begin + 6 * one_hour, 2}, {f.begin + day, 3}, {f.begin + day + 1, 4}});
+  f.compare(f.random_windows(one_hour), one_hour);  // from the head
+  REQUIRE(f.store->seal());
+  f.compare(f.random_windows(one_hour), one_hour);  // sealed, and the tier is stale
+  f.settle();
+  CHECK(f.written() == 8);
+  f.compare(f.random_windows(one_hour), one_hour);
+  REQUIRE(f.store->erase({{Matcher::equal("__name__", "whole")}}, {f.begin + 3 * one_hour, f.begin + 4 * one_hour}));
+  std::erase_if(f.model["whole"], [&](const auto& s) { return s.first >= f.begin + 3 * one_hour && s.first <= f.begin + 4 * one_hour; });
+  f.compare(f.random_windows(one_hour), one_hour);
+  f.settle();
+  f.compare(f.random_windows(five_minutes), five_minutes);
+  const bool reopened = GENERATE(false, true);
+  if (reopened) f.lose_process();
+  f.drop_samples();
+  f.compare(f.random_windows(one_hour), one_hour);
+  // Now only buckets are left: those that the range touches go.
+  REQUIRE(f.store->erase({{Matcher::equal("__name__", "constant")}}, {f.begin + 3 * one_hour + 1, f.begin + 4 * one_hour}));
+  std::erase_if(f.model["constant"], [&](const auto& s) { return s.first > f.begin + 3 * one_hour && s.first <= f.begin + 4 * one_hour; });
+  REQUIRE(f.store->erase({{Matcher::equal("__name__", "sizes")}}, {}));
+  f.model.erase("sizes");
+  f.compare(f.random_windows(one_hour), one_hour);
+  CHECK_FALSE(f.ask(f.random_windows(five_minutes), five_minutes).contains("sizes"));
+  f.reopen();
+  f.compare(f.random_windows(one_hour), one_hour);
+}
+
+TEST_CASE("nothing is downsampled unless it is asked for, and samples of a dropped day are refused") {
+  TierFixture f;
+  const bool on = GENERATE(false, true);
+  if (!on) f.options.downsample_5m_retention = f.options.downsample_1h_retention = Millis(0);
+  f.start();
+  f.fill();
+  f.settle();
+  CHECK(f.store->tiers().any == on);
+  f.drop_samples();
+  CHECK(f.store->tiers().any == on);
+  CHECK(f.store->stats().series_total == (on ? 5 : 0));
+  f.options.retention_series = hours(24 * 20);
+  f.reopen();
+  const auto receipt = f.store->write(one_series(named("counter"), {{f.begin + 1, 5}}));
+  REQUIRE(receipt);
+  REQUIRE(receipt->refusals.size() == (on ? 1 : 0));
+  if (!on) return;
+  CHECK(receipt->refusals[0].reason == "too_old");
+  CHECK(receipt->refusals[0].count == 1);
+  f.compare(f.random_windows(one_hour), one_hour);
+}
+
+TEST_CASE("damage to a downsampled day is named; while its samples are there it is made again") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  f.settle();
+  const bool gone = GENERATE(false, true);
+  if (gone) f.drop_samples();
+  REQUIRE(f.store->close());
+  f.store.reset();
+  auto report = storage::verify(f.options.path, nullptr, *f.log);
+  REQUIRE(report);
+  CHECK(report->problems.empty());
+  CHECK(report->tiers >= 4);
+  std::size_t damaged = 0;
+  for (const auto& file : std::filesystem::directory_iterator(f.options.path + "/segments")) {
+    if (!storage::series::is_tier_name(file.path().filename().string())) continue;
+    std::filesystem::resize_file(file.path(), std::filesystem::file_size(file.path()) / 2);
+    ++damaged;
+  }
+  report = storage::verify(f.options.path, nullptr, *f.log);
+  REQUIRE(report);
+  CHECK(report->problems.size() == damaged);
+  f.open();
+  const auto windows = f.random_windows(one_hour);
+  if (gone) {
+    storage::SeriesQuery query;
+    query.matchers = {Matcher::equal("__name__", "counter")};
+    query.resolution_max = one_hour;
+    const auto answer = f.store->windows(query, windows, [](const Labels&, std::span<const WindowSummary>) { return true; });
+    REQUIRE_FALSE(answer);
+    CHECK((answer.error().code == Code::corrupt || answer.error().code == Code::io));
+  } else {
+    f.compare(windows, one_hour);
+    f.settle();
+    f.compare(windows, one_hour);
+    REQUIRE(f.store->close());
+    f.store.reset();
+    CHECK(storage::verify(f.options.path, nullptr, *f.log).value().problems.empty());
+  }
+}
