@@ -7,5 +7,7 @@ import sys
 
 from side_by_side import compare
 
+FEATURES = "promql-at-modifier,promql-negative-offset,promql-per-step-stats"
+
 if __name__ == "__main__":
-    sys.exit(compare(sys.argv[1], sys.argv[2], "promql-at-modifier,promql-negative-offset", "promql_vs_prometheus.py", sys.argv[3:]))
+    sys.exit(compare(sys.argv[1], sys.argv[2], FEATURES, "promql_vs_prometheus.py", sys.argv[3:]))

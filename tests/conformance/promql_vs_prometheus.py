@@ -5,6 +5,9 @@ Both servers must accept remote write 1.0 (Prometheus: --web.enable-remote-write
     promql_vs_prometheus.py REFERENCE_URL CANDIDATE_URL [--queries N] [--seed N] [--verbose]
 Prints "agree N of M"; exit status 0 when all agree but for the differences of EXPLAINED.
 
+With stats=all (Prometheus: --enable-feature=promql-per-step-stats) the samples that each step looks at must agree, too, and their
+sum; peakSamples is each server's own.
+
 The reference may be older than 3.0, whose range windows also hold the sample on their left edge. So samples stand at odd
 milliseconds, and evaluation times and ranges are whole seconds: no sample ever lies on an edge.
 """
@@ -177,6 +180,20 @@ def same(left, right):
     return ""
 
 
+def samples_of(answer):
+    """{time: samples} and their sum as the server gives it."""
+    samples = answer["data"]["stats"]["samples"]
+    return {float(t): n for t, n in samples["totalQueryableSamplesPerStep"]}, samples["totalQueryableSamples"]
+
+
+def same_stats(left, right):
+    (theirs, their_total), (ours, our_total) = samples_of(left), samples_of(right)
+    if theirs == ours and their_total == our_total:
+        return ""
+    steps = [(t, theirs.get(t), ours.get(t)) for t in sorted(theirs.keys() | ours.keys()) if theirs.get(t) != ours.get(t)]
+    return f"samples {their_total} against {our_total}; (time, theirs, ours) at {len(steps)} steps: {steps[:3]}"
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("reference")
@@ -197,7 +214,7 @@ def main():
         push(url, data)
 
     queries = CORPUS + [expression(rng, rng.randint(1, 3)) for _ in range(options.queries)]
-    agree = total = 0
+    agree = total = samples = 0
     explained = collections.Counter()
     for text in queries:
         at = rng.randint(start + 300, end)
@@ -205,6 +222,15 @@ def main():
                                  ("/api/v1/query_range", {"query": text, "start": start + 60, "end": end, "step": 23})):
             total += 1
             left, right = (ask(url, path, parameters) for url in urls)
+            if left["status"] == right["status"] == "success":
+                total += 1
+                counted = [ask(url, path, {**parameters, "stats": "all"}) for url in urls]
+                samples += samples_of(counted[0])[1]
+                difference = same_stats(*counted)
+                if not difference:
+                    agree += 1
+                elif options.verbose or total - agree <= 20:
+                    print(f"{path} {text!r}: {difference}")
             difference = same(left, right)
             reason = difference and explanation(text, difference)
             if not difference:
@@ -215,8 +241,8 @@ def main():
                 print(f"{path} {text!r}: {difference}")
     for reason, count in explained.items():
         print(f"explained {count}: {reason}")
-    print(f"agree {agree} of {total}, {sum(explained.values())} differences explained")
-    return 0 if agree + sum(explained.values()) == total else 1
+    print(f"agree {agree} of {total}, {sum(explained.values())} differences explained; {samples} samples in the stats")
+    return 0 if samples and agree + sum(explained.values()) == total else 1
 
 
 if __name__ == "__main__":
