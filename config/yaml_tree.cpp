@@ -38,19 +38,24 @@ class Builder final : public YAML::EventHandler {
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    refuse_anchor(mark, anchor);
     Node node;
     // yaml-cpp marks a missing value where the next thing stands: the key says more.
     node.place = !open_.empty() && open_.back().has_key ? open_.back().key.place : place(mark);
     node.text_place = node.place;
-    add(std::move(node));
+    add(std::move(node), anchor);
   }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw Stop{{place(mark), "aliases (*name) are not supported; write the value out"}};
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) throw Stop{{place(mark), "this alias stands inside the value that it refers to"}};
+    // Places inside it stay: what is wrong there is mended where it is written.
+    Node copy = copy_of(found->second, found->second.node, place(mark));
+    copy.place = place(mark);
+    if (open_.size() + found->second.levels > depth_max)
+      throw Stop{{copy.place, "nested deeper than " + std::to_string(depth_max) + " levels"}};
+    add(std::move(copy), 0);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    refuse_anchor(mark, anchor);
     Node node;
     node.kind = Node::Kind::scalar;
     node.text = value;
@@ -60,7 +65,7 @@ class Builder final : public YAML::EventHandler {
     refuse_tag(mark, tag);
     if (!node.quoted && (value == "~" || value == "null")) node.kind = Node::Kind::null;
     if (value.find('\0') != std::string::npos) throw Stop{{node.place, "a NUL character has no place here"}};
-    add(std::move(node));
+    add(std::move(node), anchor);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -78,8 +83,10 @@ class Builder final : public YAML::EventHandler {
  private:
   struct Open {
     Node node;
+    YAML::anchor_t anchor = 0;
     Node key;
     bool has_key = false;
+    std::vector<Node> merged;  // what `<<` names, in order
     std::unordered_map<std::string, int> lines_of_keys;
   };
 
@@ -105,8 +112,30 @@ class Builder final : public YAML::EventHandler {
     return at;
   }
 
-  void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
-    if (anchor != 0) throw Stop{{place(mark), "anchors (&name) are not supported; write the value where it is used"}};
+  // A value that aliases may name.
+  struct Anchored {
+    Node node;
+    std::size_t nodes = 0, bytes = 0, levels = 0;
+  };
+
+  static void measure(const Node& node, std::size_t level, Anchored& out) {
+    out.nodes += 1 + node.entries.size();
+    out.bytes += node.text.size();
+    if (node.kind == Node::Kind::sequence || node.kind == Node::Kind::mapping) out.levels = std::max(out.levels, level + 1);
+    for (const Node& item : node.items) measure(item, level + 1, out);
+    for (const auto& [key, value] : node.entries) {
+      out.bytes += key.text.size();
+      measure(value, level + 1, out);
+    }
+  }
+  // Each copy counts as if it were written out, before it is made.
+  Node copy_of(const Anchored& value, const Node& node, const Place& at) {
+    nodes_ += value.nodes;
+    copied_bytes_ += value.bytes;
+    if (nodes_ > nodes_max || copied_bytes_ > file_bytes_max)
+      throw Stop{{at, "anchors and aliases (&name, *name) written out are more than " + std::to_string(nodes_max) + " values or " +
+                          std::to_string(file_bytes_max >> 20) + " MiB of text"}};
+    return node;
   }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
     if (tag.empty() || tag == "?" || tag == "!" || tag == "tag:yaml.org,2002:str") return;
@@ -118,23 +147,46 @@ class Builder final : public YAML::EventHandler {
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
-    refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
     if (open_.size() >= depth_max)
       throw Stop{{place(mark), "nested deeper than " + std::to_string(depth_max) + " levels"}};
     Open next;
     next.node.kind = kind;
+    next.anchor = anchor;
     next.node.place = next.node.text_place = place(mark);
     open_.push_back(std::move(next));
   }
   void close() {
-    Node done = std::move(open_.back().node);
+    Open done = std::move(open_.back());
     open_.pop_back();
-    add(std::move(done));
+    // Keys of the mapping itself come before merged ones, and of these the first.
+    for (Node& source : done.merged)
+      for (auto& [key, value] : source.entries)
+        if (done.lines_of_keys.emplace(key.text, key.place.line).second) done.node.entries.push_back({std::move(key), std::move(value)});
+    add(std::move(done.node), done.anchor);
   }
-  void add(Node node) {
+  // `<<: *name` or `<<: [*name, *other]`, of which yaml-cpp knows nothing.
+  void merge(Open& into, Node value) {
+    std::vector<Node> sources;
+    if (value.kind == Node::Kind::sequence) {
+      sources = std::move(value.items);
+    } else {
+      sources.push_back(std::move(value));
+    }
+    for (Node& source : sources) {
+      if (source.kind != Node::Kind::mapping) throw Stop{{source.place, "'<<' takes a mapping or a list of mappings"}};
+      into.merged.push_back(std::move(source));
+    }
+  }
+  void add(Node node, YAML::anchor_t anchor) {
     if (++nodes_ > nodes_max)
       throw Stop{{node.place, "more than " + std::to_string(nodes_max) + " values in one file"}};
+    if (anchor != 0) {
+      Anchored value;
+      measure(node, 0, value);
+      value.node = copy_of(value, node, node.place);
+      anchors_.insert_or_assign(anchor, std::move(value));
+    }
     if (open_.empty()) {
       root_ = std::move(node);
       return;
@@ -148,6 +200,7 @@ class Builder final : public YAML::EventHandler {
       top.has_key = true;
     } else {
       top.has_key = false;
+      if (top.key.text == "<<" && !top.key.quoted) return merge(top, std::move(node));
       const auto [first, is_new] = top.lines_of_keys.emplace(top.key.text, top.key.place.line);
       if (is_new) {
         top.node.entries.push_back({std::move(top.key), std::move(node)});
@@ -163,7 +216,8 @@ class Builder final : public YAML::EventHandler {
   std::vector<std::string_view> lines_;
   std::vector<Open> open_;
   Node root_;
-  std::size_t nodes_ = 0;
+  std::unordered_map<YAML::anchor_t, Anchored> anchors_;
+  std::size_t nodes_ = 0, copied_bytes_ = 0;  // bytes of text that aliases have repeated
   int documents_ = 0;
 };
 

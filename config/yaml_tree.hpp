@@ -1,4 +1,4 @@
-// YAML text as a tree of our own: places on everything, nothing shared, bounded. The only header that yaml-cpp stands behind.
+// YAML text as a tree of our own: places on everything, nothing shared (aliases are copies), bounded. The only header that yaml-cpp stands behind.
 #pragma once
 
 #include <cstddef>
@@ -41,8 +41,8 @@ struct Node::Entry {
   Node key, value;
 };
 
-// One document or none (a null node). yaml-cpp accepts duplicate keys (the first wins) and aliases that refer to
-// themselves, which crash a walk or take exponential time: both are refused here.
+// One document or none (a null node). Aliases and merge keys (`<<`) are written out: a value with an anchor counts twice against nodes_max
+// and once more for each alias, and its text against file_bytes_max. Refused: equal keys, aliases inside the value that they refer to.
 Outcome<Node> parse_yaml(std::string_view text, const std::string& file);
 
 // Reads at most file_bytes_max.

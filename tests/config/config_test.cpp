@@ -286,7 +286,31 @@ TEST_CASE("a file of too many values or bytes is refused", "[config]") {
   CHECK(errors("# " + std::string(5u << 20, 'x')).find("larger than 4 MiB") != std::string::npos);
   std::string bomb = "a: &a [x,x]\n";
   for (char c = 'b'; c < 'z'; ++c) bomb += std::string(1, c) + ": &" + c + " [*" + char(c - 1) + ",*" + char(c - 1) + "]\n";
-  CHECK(errors(bomb).find("anchors") != std::string::npos);
+  CHECK(errors(bomb).find("anchors and aliases (&name, *name) written out are more than 100000 values") != std::string::npos);
+  // Few values of much text are no better.
+  const std::string big = "global: {scrape_interval: &a '" + std::string(1u << 20, 'x') + "'}\nrule_files: [*a,*a,*a,*a,*a]\n";
+  CHECK(errors(big).find("or 4 MiB of text") != std::string::npos);
+  std::string deep = "a: &a " + std::string(40, '[') + std::string(40, ']') + "\nb: " + std::string(30, '[') + "*a" + std::string(30, ']');
+  CHECK(errors(deep).find("nested deeper than 64 levels") != std::string::npos);
+}
+
+TEST_CASE("anchors, aliases and merge keys are written out", "[config]") {
+  const Config config = load("global: {scrape_interval: &t 7s, evaluation_interval: *t}\n"
+                             "scrape_configs:\n"
+                             "  - &base {job_name: a, scrape_timeout: 3s, static_configs: &s [{targets: ['h:1']}]}\n"
+                             "  - {<<: *base, job_name: b}\n"
+                             "  - {job_name: c, <<: [{scrape_timeout: 2s}, *base]}\n");
+  CHECK(config.global.evaluation_interval == Millis(7000));
+  REQUIRE(config.scrape_configs.size() == 3);
+  CHECK(config.scrape_configs[1].job_name == "b");
+  CHECK(config.scrape_configs[1].scrape_timeout == Millis(3000));
+  CHECK(config.scrape_configs[2].job_name == "c");
+  CHECK(config.scrape_configs[2].scrape_timeout == Millis(2000));
+  CHECK(config.scrape_configs[2].static_configs.size() == 1);
+  CHECK(errors("scrape_configs: [{<<: 5}]\n") == "f:1:23: '<<' takes a mapping or a list of mappings\n");
+  // What is wrong in a repeated value is told where it is written, and a wrong kind of value where it is repeated.
+  CHECK(errors("rule_files: &a [x]\nglobal: *a\n").starts_with("f:2:9: "));
+  CHECK(errors("rule_files: *a\n").starts_with("f:1:13: not valid YAML: "));
 }
 
 TEST_CASE("a missing file is named", "[config]") {
