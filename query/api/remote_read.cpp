@@ -1,7 +1,6 @@
 // Remote read: Prometheus, Thanos and promtool fetch raw samples. Both answers of upstream: SAMPLES (one snappy message) and
 // STREAMED_XOR_CHUNKS (frames of chunks). Field numbers: prompb/remote.proto and prompb/types.proto.
 #include <algorithm>
-#include <optional>
 
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
@@ -9,6 +8,7 @@
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/compression.hpp"
 #include "daemon/base/text.hpp"
+#include "query/api/histogram_chunk.hpp"
 #include "query/api/prometheus_json.hpp"
 #include "query/api/xor_chunk.hpp"
 
@@ -31,7 +31,6 @@ enum class Form { samples = 0, chunks = 1 };
 struct ReadRequest {
   std::vector<storage::SeriesQuery> queries;
   Form form = Form::samples;
-  bool takes_samples = true;  // it may be answered in the other form
 };
 
 Result<model::Matcher> read_matcher(pbf_reader in) {
@@ -70,8 +69,6 @@ Result<ReadRequest> parse(std::string_view bytes) {
   ReadRequest out;
   bool chosen = false;
   const auto accept = [&](std::int32_t form) {
-    if (!chosen) out.takes_samples = false;
-    out.takes_samples |= form == 0;
     if (chosen || (form != 0 && form != 1)) return;  // the first that is known, as upstream negotiates
     out.form = static_cast<Form>(form);
     chosen = true;
@@ -172,18 +169,42 @@ std::string encode_samples(const Labels& labels, const storage::SeriesPoints& po
   return bytes;
 }
 
-// Chunk messages only; the frame adds the labels to each piece of a series that it cuts.
-std::vector<std::string> encode_chunks(std::span<const Sample> samples) {
+std::string chunk_message(std::int64_t from, std::int64_t to, int encoding, const std::string& data) {
+  std::string bytes;
+  pbf_writer chunk(bytes);
+  chunk.add_int64(1, from);
+  chunk.add_int64(2, to);
+  chunk.add_enum(3, encoding);
+  chunk.add_bytes(4, data);
+  return bytes;
+}
+
+// Chunk messages only, by time; the frame adds the labels to each piece of a series that it cuts. Where a series changes between
+// floats and histograms a chunk ends.
+std::vector<std::string> encode_chunks(const storage::SeriesPoints& points) {
   std::vector<std::string> out;
-  for (; !samples.empty(); samples = samples.subspan(std::min(samples.size(), xor_chunk_samples))) {
-    const auto piece = samples.first(std::min(samples.size(), xor_chunk_samples));
-    std::string bytes;
-    pbf_writer chunk(bytes);
-    chunk.add_int64(1, piece.front().t);
-    chunk.add_int64(2, piece.back().t);
-    chunk.add_enum(3, 1);  // XOR
-    chunk.add_bytes(4, encode_xor_chunk(piece));
-    out.push_back(std::move(bytes));
+  std::span<const Sample> samples = points.samples;
+  std::span<const model::HistogramSample> histograms = points.histograms;
+  while (!samples.empty() || !histograms.empty()) {
+    if (histograms.empty() || (!samples.empty() && samples.front().t <= histograms.front().t)) {
+      std::size_t n = std::min(samples.size(), xor_chunk_samples);
+      if (!histograms.empty()) {
+        const auto end = std::ranges::upper_bound(samples.first(n), histograms.front().t, {}, &Sample::t);
+        n = static_cast<std::size_t>(end - samples.begin());
+      }
+      const auto piece = samples.first(n);
+      out.push_back(chunk_message(piece.front().t, piece.back().t, chunk_encoding_xor, encode_xor_chunk(piece)));
+      samples = samples.subspan(n);
+    } else {
+      std::size_t n = histogram_chunk_samples(histograms);
+      if (!samples.empty()) {
+        const auto end = std::ranges::lower_bound(histograms.first(n), samples.front().t, {}, &model::HistogramSample::t);
+        n = static_cast<std::size_t>(end - histograms.begin());
+      }
+      const auto piece = histograms.first(n);
+      out.push_back(chunk_message(piece.front().t, piece.back().t, histogram_chunk_encoding(piece.front().h), encode_histogram_chunk(piece)));
+      histograms = histograms.subspan(n);
+    }
   }
   return out;
 }
@@ -207,9 +228,9 @@ void append_frame(std::string& out, const Labels& labels, std::span<const std::s
 }
 
 // One frame per series, or several when its chunks pass the size of a frame.
-std::string encode_frames(const Labels& labels, std::span<const Sample> samples, std::size_t query) {
+std::string encode_frames(const Labels& labels, const storage::SeriesPoints& points, std::size_t query) {
   std::string out;
-  const std::vector<std::string> chunks = encode_chunks(samples);
+  const std::vector<std::string> chunks = encode_chunks(points);
   std::span<const std::string> rest = chunks;
   while (!rest.empty()) {
     std::size_t n = 0, bytes = 0;
@@ -225,26 +246,21 @@ http::Response refuse(const Error& error) {
   return http::Response::text(error.message + "\n", error.code == Code::over_limit ? 400 : http_status(error.code));
 }
 
-// nullopt: the answer has histograms, of which XOR chunks cannot tell.
-Result<std::optional<http::Response>> answer(const storage::Reader& reader, const ReadRequest& asked) {
+Result<http::Response> answer(const storage::Reader& reader, const ReadRequest& asked) {
   std::string out;
-  bool untold = false;
   std::uint64_t samples_left = samples_max;
   for (std::size_t q = 0; q < asked.queries.size(); ++q) {
     storage::SeriesQuery query = asked.queries[q];
     query.samples_max = samples_left;
     std::vector<Encoded> found;
     const auto status = reader.select(query, [&](const Labels& labels, const storage::SeriesPoints& points) {
-      untold = asked.form == Form::chunks && !points.histograms.empty();
-      if (untold) return false;
       std::uint64_t worth = points.samples.size();
       for (const model::HistogramSample& s : points.histograms) worth += model::samples_worth(s.h);
       samples_left -= std::min<std::uint64_t>(samples_left, worth);
-      found.push_back({labels, asked.form == Form::chunks ? encode_frames(labels, points.samples, q) : encode_samples(labels, points)});
+      found.push_back({labels, asked.form == Form::chunks ? encode_frames(labels, points, q) : encode_samples(labels, points)});
       return true;
     });
     PLUMBLINE_CHECK_OK(status);
-    if (untold) return std::nullopt;
     std::ranges::sort(found, {}, &Encoded::labels);
     if (asked.form == Form::chunks) {
       for (const Encoded& series : found) out += series.bytes;
@@ -268,15 +284,8 @@ Result<std::optional<http::Response>> answer(const storage::Reader& reader, cons
 
 Result<http::Response> read(const storage::Reader& reader, const http::Request& request) {
   PLUMBLINE_TRY(const std::string body, unsnappy(request.body, request_bytes_max));
-  PLUMBLINE_TRY(ReadRequest asked, parse(body));
-  PLUMBLINE_TRY(std::optional<http::Response> response, answer(reader, asked));
-  if (response) return std::move(*response);
-  // A client that also takes samples gets all of them in that form.
-  if (!asked.takes_samples)
-    return fail(Code::invalid_input, "remote read: native histograms are sent as SAMPLES only; accept that response type, too");
-  asked.form = Form::samples;
-  PLUMBLINE_TRY(response, answer(reader, asked));
-  return std::move(*response);
+  PLUMBLINE_TRY(const ReadRequest asked, parse(body));
+  return answer(reader, asked);
 }
 
 }  // namespace

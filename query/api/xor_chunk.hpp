@@ -14,6 +14,8 @@ namespace plumbline::query {
 
 // What Prometheus puts into a chunk; clients size their buffers by it.
 inline constexpr std::size_t xor_chunk_samples = 120;
+// As upstream numbers its encodings; histograms' are in histogram_chunk.hpp.
+inline constexpr int chunk_encoding_xor = 1;
 
 // 1 to 65,535 samples in ascending time. Threads: any.
 std::string encode_xor_chunk(std::span<const model::Sample> samples);

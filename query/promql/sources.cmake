@@ -1,6 +1,8 @@
 list(APPEND QUERY_SOURCES
+  api/chunk_bits.cpp
   api/exemplars.cpp
   api/federate.cpp
+  api/histogram_chunk.cpp
   api/parse_query.cpp
   api/plan.cpp
   api/prometheus_json.cpp

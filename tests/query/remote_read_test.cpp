@@ -11,69 +11,15 @@
 #include "daemon/base/text.hpp"
 #include "query/api/xor_chunk.hpp"
 #include "query/query.hpp"
+#include "tests/query/chunk_reader.hpp"
 #include "tests/query/route_call.hpp"
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
 using model::Sample;
+using test::decode_xor_chunk;
 
 namespace {
-
-// Upstream's reader of a chunk, written from its format page and apart from the encoder.
-std::vector<Sample> decode_xor_chunk(std::string_view bytes) {
-  std::size_t at = 16;
-  const auto bit = [&] {
-    const auto byte = static_cast<unsigned char>(bytes.at(at / 8));
-    return (byte >> (7 - at++ % 8)) & 1;
-  };
-  const auto bits = [&](int n) {
-    std::uint64_t v = 0;
-    while (n-- > 0) v = v << 1 | static_cast<std::uint64_t>(bit());
-    return v;
-  };
-  const auto uvarint = [&] {
-    std::uint64_t v = 0;
-    for (int shift = 0;; shift += 7) {
-      const std::uint64_t byte = bits(8);
-      v |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return v;
-    }
-  };
-  const auto count = static_cast<unsigned char>(bytes.at(0)) * 256u + static_cast<unsigned char>(bytes.at(1));
-  std::vector<Sample> out;
-  std::int64_t t = 0;
-  std::uint64_t delta = 0, v = 0;
-  int leading = 0, significant = 0;
-  for (unsigned i = 0; i < count; ++i) {
-    if (i == 0) {
-      const std::uint64_t z = uvarint();
-      t = static_cast<std::int64_t>(z >> 1) ^ -static_cast<std::int64_t>(z & 1);
-      v = bits(64);
-      out.push_back({t, std::bit_cast<double>(v)});
-      continue;
-    }
-    if (i == 1) {
-      delta = uvarint();
-    } else {
-      int size = 0;
-      if (bit() != 0) size = bit() == 0 ? 14 : bit() == 0 ? 17 : bit() == 0 ? 20 : 64;
-      std::uint64_t dod = size == 0 ? 0 : bits(size);
-      if (size != 0 && size != 64 && dod > (1ull << (size - 1))) dod -= 1ull << size;
-      delta += dod;
-    }
-    t = static_cast<std::int64_t>(static_cast<std::uint64_t>(t) + delta);
-    if (bit() != 0) {
-      if (bit() != 0) {
-        leading = static_cast<int>(bits(5));
-        significant = static_cast<int>(bits(6));
-        if (significant == 0) significant = 64;
-      }
-      v ^= bits(significant) << (64 - leading - significant);
-    }
-    out.push_back({t, std::bit_cast<double>(v)});
-  }
-  return out;
-}
 
 bool same(std::span<const Sample> a, std::span<const Sample> b) {
   return std::ranges::equal(a, b, [](const Sample& x, const Sample& y) {
@@ -116,6 +62,8 @@ model::Labels read_label(protozero::pbf_reader in, const model::Labels& others) 
 struct Series {
   model::Labels labels;
   std::vector<Sample> samples;
+  std::vector<model::HistogramSample> histograms;
+  std::vector<int> encodings;  // of its chunks
 };
 
 std::vector<Series> read_samples(std::string_view body) {
@@ -173,13 +121,22 @@ std::vector<Series> read_frames(std::string_view body, std::size_t& largest) {
           continue;
         }
         std::int64_t first = 0, last = 0;
+        int encoding = 0;
         std::string data;
         while (part.next()) switch (part.tag()) {
             case 1: first = part.get_int64(); break;
             case 2: last = part.get_int64(); break;
-            case 3: REQUIRE(part.get_enum() == 1); break;
+            case 3: encoding = part.get_enum(); break;
             default: data = part.get_string();
           }
+        s.encodings.push_back(encoding);
+        if (encoding != 1) {
+          const std::vector<model::HistogramSample> histograms = test::decode_histogram_chunk(encoding, data);
+          REQUIRE(histograms.front().t == first);
+          REQUIRE(histograms.back().t == last);
+          s.histograms.insert(s.histograms.end(), histograms.begin(), histograms.end());
+          continue;
+        }
         const std::vector<Sample> samples = decode_xor_chunk(data);
         REQUIRE(samples.size() <= query::xor_chunk_samples);
         REQUIRE(samples.front().t == first);
@@ -277,7 +234,7 @@ TEST_CASE_METHOD(Api, "remote read answers samples and chunks") {
   }
 }
 
-TEST_CASE_METHOD(Api, "histograms are sent as samples, also to who would rather have chunks") {
+TEST_CASE_METHOD(Api, "histograms are sent as samples") {
   model::Histogram h;
   h.layout = {3, 0.001, {{-2, 2}, {1, 1}}, {{0, 1}}, {}};
   h.positive = {1, 2, 7};
@@ -295,7 +252,7 @@ TEST_CASE_METHOD(Api, "histograms are sent as samples, also to who would rather 
   batch.histograms.push_back({model::Labels::of({{"__name__", "m"}}), {{2'000, h}, {3'000, custom}}});
   REQUIRE(store.write(std::move(batch)));
   add(model::Labels::of({{"__name__", "m"}}), {{1'000, 7}});
-  for (const std::vector<int>& forms : {std::vector<int>{}, std::vector<int>{1, 0}}) {
+  for (const std::vector<int>& forms : {std::vector<int>{}, std::vector<int>{0, 1}}) {
     const http::Response r = ask(request(0, 10'000, {{0, "__name__", "m"}}, forms));
     REQUIRE(r.status == 200);
     CHECK(r.headers.front().second == "application/x-protobuf");
@@ -323,11 +280,39 @@ TEST_CASE_METHOD(Api, "histograms are sent as samples, also to who would rather 
     CHECK(found[1] == "110000000000000c40" "190000000000000000" "2069" "290000000000000000" "390000000000000000" "5a0408021002"
                       "6a10000000000000f83f0000000000000040" "7000" "78b817" "820110000000000000e03f000000000000f03f");
   }
-  const http::Response refused = ask(request(0, 10'000, {{0, "__name__", "m"}}, {1}));
-  CHECK(refused.status == 400);
-  CHECK(refused.body.find("SAMPLES") != std::string::npos);
   // Text exposition has no form for them.
   CHECK(test::call(federate, "GET", "/federate", {{"match[]", "m"}}).body.empty());
+}
+
+TEST_CASE_METHOD(Api, "histograms and floats of one series are streamed as chunks in the order of time") {
+  model::Histogram h;
+  h.layout = {3, 0.001, {{-2, 2}}, {}, {}};
+  h.positive = {1, 2};
+  h.count = 3;
+  model::Histogram fractions = h;
+  fractions.is_integer = false;
+  fractions.positive = {1.5, 2};
+  fractions.count = 3.5;
+  model::Histogram more = h;
+  more.positive = {1, 3};
+  more.count = 4;
+  const auto labels = model::Labels::of({{"__name__", "m"}});
+  storage::WriteBatch batch;
+  batch.histograms.push_back({labels, {{2'000, h}, {3'000, more}, {5'000, more}, {6'000, fractions}}});
+  REQUIRE(store.write(std::move(batch)));
+  add(labels, {{1'000, 7}, {4'000, 8}, {7'000, 9}, {8'000, 10}});
+  std::size_t largest = 0;
+  const std::vector<Series> got = read_frames(ask(request(0, 10'000, {{0, "__name__", "m"}}, {1, 0})).body, largest);
+  REQUIRE(got.size() == 1);
+  CHECK(got[0].encodings == std::vector<int>{1, 2, 1, 2, 3, 1});
+  CHECK(same(got[0].samples, std::vector<Sample>{{1'000, 7}, {4'000, 8}, {7'000, 9}, {8'000, 10}}));
+  REQUIRE(got[0].histograms.size() == 4);
+  std::vector<std::int64_t> times;
+  for (const model::HistogramSample& s : got[0].histograms) times.push_back(s.t);
+  CHECK(times == std::vector<std::int64_t>{2'000, 3'000, 5'000, 6'000});
+  more.reset = model::ResetHint::no_reset;  // what a chunk says of its second sample
+  CHECK(same_bits(got[0].histograms[1].h, more));
+  CHECK(same_bits(got[0].histograms[3].h, fractions));
 }
 
 TEST_CASE_METHOD(Api, "a long series comes in several frames of a megabyte") {
