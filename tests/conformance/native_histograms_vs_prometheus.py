@@ -69,11 +69,11 @@ def encode_histogram(t, h):
     return out + tag(15, 0) + varint(t)
 
 
-def push(url, series):
+def push(url, series, encode=encode_histogram):
     body = b""
     for labels, samples in series:
         message = b"".join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(labels.items()))
-        message += b"".join(field(4, encode_histogram(t, h)) for t, h in samples)
+        message += b"".join(field(4, encode(t, h)) for t, h in samples)
         body += field(1, message)
     remote_write(url, body)
 

@@ -74,15 +74,15 @@ def xor_chunk(data):
     return out
 
 
-def chunks(server, metric, start_ms, end_ms):
-    """series as text -> [(ms, value)]"""
+def frames(server, metric, start_ms, end_ms):
+    """(labels, [(first ms, last ms, encoding, data)]) of each frame; a series may have several."""
     matcher = field(2, b"__name__") + field(3, metric.encode())
     query = b"\x08" + varint(start_ms) + b"\x10" + varint(end_ms) + field(3, matcher)
     status, headers, body = call("POST", server + "/api/v1/read", snappy_literals(field(1, query) + b"\x10\x01"), {
         "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy", "X-Prometheus-Remote-Read-Version": "0.1.0"})
     assert status == 200, (status, body[:300])
     assert headers["Content-Type"] == "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse", headers
-    out, at = {}, 0
+    at = 0
     while at < len(body):
         size = shift = 0
         while True:
@@ -97,13 +97,23 @@ def chunks(server, metric, start_ms, end_ms):
         for number, value in fields(message):
             if number != 1:
                 continue
-            labels, samples = {}, []
+            labels, found = {}, []
             for part, content in fields(value):
                 parts = dict(fields(content))
                 if part == 1:
                     labels[parts[1].decode()] = parts[2].decode()
                 else:
-                    samples += xor_chunk(parts[4])
-            name = labels.pop("__name__")
-            out.setdefault(name + "{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "}", []).extend(samples)
+                    found.append((parts.get(1, 0), parts.get(2, 0), parts.get(3, 0), parts[4]))
+            yield labels, found
+
+
+def chunks(server, metric, start_ms, end_ms):
+    """series as text -> [(ms, value)]"""
+    out = {}
+    for labels, found in frames(server, metric, start_ms, end_ms):
+        name = labels.pop("__name__")
+        samples = out.setdefault(name + "{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "}", [])
+        for _, _, encoding, data in found:
+            assert encoding == 1, encoding
+            samples += xor_chunk(data)
     return out
