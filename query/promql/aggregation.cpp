@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "daemon/base/bytes.hpp"
+#include "daemon/base/text.hpp"
 #include "query/promql/evaluator.hpp"
 #include "query/promql/fold.hpp"
 #include "query/promql/numbers.hpp"
@@ -304,7 +305,7 @@ Result<Columns> Evaluator::quantile(const Aggregate& a, const Grid& grid) {
 
 Result<Columns> Evaluator::count_values(const Aggregate& a, const Grid& grid) {
   const std::string& label = string_of(*a.parameter);
-  if (label.empty()) return execution_error("invalid label name " + quote(label));
+  if (label.empty() || !valid_utf8(label)) return execution_error("invalid label name " + quote(label));
   PLUMBLINE_TRY(const Columns columns, collect(*a.inner, grid));
   LabelIndex index;
   Columns out;

@@ -68,6 +68,7 @@ Result<Columns> Evaluator::label_replace(const Call& c, const Grid& grid) {
   PLUMBLINE_TRY(Columns columns, collect(*c.arguments[0], grid));
   std::vector<re2::StringPiece> groups(static_cast<std::size_t>(regex.NumberOfCapturingGroups()) + 1);
   for (Column& column : columns) {
+    PLUMBLINE_CHECK_OK(tick());  // a pattern of many groups takes milliseconds a series
     const std::string_view value = column.labels.get(source);
     const re2::StringPiece text(value.data(), value.size());
     if (!regex.Match(text, 0, value.size(), RE2::ANCHOR_BOTH, groups.data(), static_cast<int>(groups.size()))) continue;

@@ -79,8 +79,11 @@ Status Parser::at_modifier(Expr& inner) {
     const Token token = take();
     PLUMBLINE_TRY(const double seconds, token.type == Tok::duration ? duration_literal(token) : number(token));
     const double ms = std::round(sign * seconds * 1000);
-    if (!(std::fabs(ms) < 9.2e18))
-      return fail_at(inner.pos.begin, fmt::format("timestamp out of bounds for @ modifier: {:f}", sign * seconds));
+    if (!(std::fabs(ms) < 9.2e18)) {
+      const double asked = sign * seconds;
+      const std::string text = std::isfinite(asked) ? fmt::format("{:f}", asked) : std::isnan(asked) ? "NaN" : asked > 0 ? "+Inf" : "-Inf";
+      return fail_at(inner.pos.begin, "timestamp out of bounds for @ modifier: " + text);
+    }
     at = static_cast<std::int64_t>(ms);
   }
   if (m == nullptr)

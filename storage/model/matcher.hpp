@@ -19,7 +19,7 @@ enum class MatchOp { equal, not_equal, regex, not_regex };
 // Threads: any (immutable). A missing label is the empty value. Regexes are RE2, anchored at both ends, `.` matches \n.
 class Matcher {
  public:
-  // Fails: invalid_input for a regex that RE2 refuses or whose program passes 1 MiB, with RE2's words.
+  // Fails: invalid_input for a regex that RE2 refuses or whose program passes 16,384 instructions, with RE2's words.
   static Result<Matcher> make(MatchOp op, std::string name, std::string value);
   static Matcher equal(std::string name, std::string value);
 

@@ -96,7 +96,7 @@ class Salvage {
     const auto values = walk_.values(g, c, directory.summaries.size(), info.count);
     if (!values) return lost(values.error());
     auto& samples = gather(ref).samples;
-    for (std::size_t i = 0; i < times->size(); ++i) samples.push_back({(*times)[i], (*values)[i]});
+    for (std::size_t i = 0; i < (*times)->size(); ++i) samples.push_back({(**times)[i], (*values)[i]});
   }
 
   void histograms(std::size_t p, std::uint16_t v) {

@@ -61,6 +61,15 @@ TEST_CASE("a query that runs out of time says so") {
   REQUIRE_FALSE(late);
   CHECK(late.error().code == Code::timeout);
   CHECK(late.error().message == "query timed out in query execution");
+  // Patterns may be slow: each series is a look at the clock.
+  test::MemoryStore many;
+  fill(many, 40, 10);
+  options.timeout = Millis(20'000);
+  const query::Engine engine(many, clock, options);
+  CHECK(engine.instant("m", 5'000));
+  const auto slow = engine.instant("label_replace(m, \"a\", \"$1\", \"i\", \"(.*)\")", 5'000);
+  REQUIRE_FALSE(slow);
+  CHECK(slow.error().code == Code::timeout);
 }
 
 TEST_CASE("one selector is read once, for the time all its uses need") {

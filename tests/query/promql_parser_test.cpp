@@ -175,6 +175,8 @@ TEST_CASE("errors name the place and what was unexpected") {
       {"(foo)[5m]", "1:6: parse error: ranges only allowed for vector selectors"},
       {"foo offset 1m [5m]", "1:15: parse error: no offset modifiers allowed before range"},
       {"foo @ 1 [5m]", "1:9: parse error: no @ modifiers allowed before range"},
+      {"foo @ -Inf", "1:1: parse error: timestamp out of bounds for @ modifier: -Inf"},
+      {"foo @ NaN", "1:1: parse error: timestamp out of bounds for @ modifier: NaN"},
       {"foo[5m] anchored smoothed", "1:1: parse error: anchored and smoothed modifiers cannot be used together"},
       {"foo[5m:] smoothed", "1:1: parse error: smoothed modifier is not supported for subqueries"},
       {"1 + (foo) smoothed", "1:5: parse error: smoothed modifier not implemented"},
