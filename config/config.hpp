@@ -68,6 +68,8 @@ struct Storage {
   std::uint64_t series_active_max = 5'000'000;
   std::uint64_t series_per_metric_max = 0;  // 0: none
   std::vector<RetentionOverride> retention_overrides;
+  Millis downsample_5m_retention{0};  // 0: off
+  Millis downsample_1h_retention{0};
   std::uint64_t block_cache_bytes = 64u << 20;
   std::uint64_t decoded_cache_bytes = 128u << 20;
   Millis future_max{std::chrono::minutes(10)};

@@ -39,7 +39,14 @@ void read_server(Section& from, Server& to, Place& cors_origin_place) {
   });
 }
 
-void read_process(Section& root, Config& to) {
+void read_downsampling(Reading& reading, Section& from, std::string_view name, Millis retention, Millis& keep) {
+  from.read(name, keep);
+  if (keep == Millis(0) || keep >= retention) return;
+  reading.report(from.place_of(name), "'" + std::string(name) + "' is " + format_duration_ms(keep.count()) + ", and 'retention' of the samples themselves is " +
+                                          format_duration_ms(retention.count()) + "; write a duration that is not shorter, or 0 for none");
+}
+
+void read_process(Reading& reading, Section& root, Config& to) {
   root.child("server", [&](Section& from) { read_server(from, to.server, to.cors_origin_place); });
   root.child("storage", [&](Section& from) {
     from.read("path", to.storage.path);
@@ -56,6 +63,8 @@ void read_process(Section& root, Config& to) {
       entry.read("match", out.match);
       entry.read("keep", out.keep);
     });
+    read_downsampling(reading, from, "downsample_5m_retention", to.storage.retention, to.storage.downsample_5m_retention);
+    read_downsampling(reading, from, "downsample_1h_retention", to.storage.retention, to.storage.downsample_1h_retention);
     from.read("block_cache_bytes", to.storage.block_cache_bytes);
     from.read("decoded_cache_bytes", to.storage.decoded_cache_bytes);
     from.read("future_max", to.storage.future_max);
@@ -83,7 +92,7 @@ Outcome<Config> read_config(const Node& tree, const std::string& file) {
   config.file = file;
   {
     Section root(reading, tree, "");
-    read_process(root, config);
+    read_process(reading, root, config);
     // Before everything that takes a default from it.
     root.child("global", [&](Section& from) {
       from.read("scrape_interval", config.global.scrape_interval);

@@ -44,6 +44,8 @@ constexpr Option table[] = {
     {"storage.retention_overrides", Type::list, "", "Series that are kept for a shorter time than `retention`, by whole days."},
     {"storage.retention_overrides[].match", Type::text, required, "A PromQL selector."},
     {"storage.retention_overrides[].keep", Type::duration, required, "How long its samples are kept.", hour, 100 * year},
+    {"storage.downsample_5m_retention", Type::duration, "0s", "How long aggregates over 5 minutes are kept, which queries read when they ask for it; at least `retention`. 0: none are made.", 0, 100 * year},
+    {"storage.downsample_1h_retention", Type::duration, "0s", "The same over 1 hour.", 0, 100 * year},
     {"storage.block_cache_bytes", Type::size, "64MiB", "Memory for blocks read from disk.", mib, 1024 * gib},
     {"storage.decoded_cache_bytes", Type::size, "128MiB", "Memory for samples that were read and decoded lately, for the next query that asks for them.", mib, 1024 * gib},
     {"storage.future_max", Type::duration, "10m", "How far in the future a timestamp may lie.", 0, year},

@@ -165,6 +165,8 @@ config::Outcome<storage::Options> storage_options(const config::Config& config) 
     else
       problems.push_back({r.place, matchers.error().message});
   }
+  out.downsample_5m_retention = config.storage.downsample_5m_retention;
+  out.downsample_1h_retention = config.storage.downsample_1h_retention;
   out.head_bytes_max = config.storage.head_bytes_max;
   out.head_age_max = config.storage.head_age_max;
   out.block_cache_bytes = config.storage.block_cache_bytes;

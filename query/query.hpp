@@ -70,6 +70,8 @@ struct EngineOptions {
   std::uint64_t samples_max = 50'000'000;        // read and held by one query, as Prometheus
   std::uint64_t series_max = 300'000;
   std::uint32_t points_max = 11'000;             // steps of a range query, as Prometheus
+  // The longest buckets of downsampled samples that may answer range functions; 0: none, negative: a fifth of the window.
+  Millis resolution_max{0};
   std::shared_ptr<Workers> workers = {};         // null: a query has the thread that asks
   std::stop_token stop = {};                     // the query ends with `cancelled` when it is requested
 };

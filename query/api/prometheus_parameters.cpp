@@ -73,6 +73,16 @@ Result<EngineOptions> engine_params(const http::Request& r, EngineOptions option
   return options;
 }
 
+Result<Millis> resolution_param(const http::Request& r, std::int64_t step_ms) {
+  constexpr std::string_view name = "max_source_resolution";
+  const std::string_view text = text_param(r, name);
+  if (text.empty()) return Millis(0);
+  if (text == "auto") return step_ms == 0 ? Millis(-1) : Millis(step_ms / 5);
+  PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, name));
+  if (ms < 0) return fail(bad_parameter(name, "write auto, 0s, 5m or 1h"));
+  return Millis(ms);
+}
+
 Result<std::vector<model::Matchers>> match_params(const http::Request& r) {
   std::vector<model::Matchers> out;
   for (const std::string_view text : r.params("match[]")) {

@@ -29,6 +29,9 @@ Result<RangeQuery> range_query_params(const http::Request& r, std::uint32_t poin
 // `timeout` may shorten the engine's own limit, which what the request waited for its turn has used up in part;
 // `lookback_delta` replaces its lookback. The query ends when the client goes.
 Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options);
+// max_source_resolution, as Thanos has it: 0s, 5m, 1h or another duration, or auto: a fifth of the step, of an instant query (step 0) a
+// fifth of each window. As EngineOptions has it; none when it is absent.
+Result<Millis> resolution_param(const http::Request& r, std::int64_t step_ms);
 // match[], each with at least one matcher that refuses the empty value.
 Result<std::vector<model::Matchers>> match_params(const http::Request& r);
 // start and end; all time when they are absent.

@@ -97,7 +97,8 @@ struct Api {
 
   // Runs, tells, and answers.
   Result<Response> run(const Request& r, std::size_t limit, const AskedQuery& asked) const {
-    PLUMBLINE_TRY(const EngineOptions options, engine_params(r, engine->options()));
+    PLUMBLINE_TRY(EngineOptions options, engine_params(r, engine->options()));
+    PLUMBLINE_TRY(options.resolution_max, resolution_param(r, asked.step_ms));
     const std::string_view wanted = text_param(r, "stats");
     QueryStats stats;
     stats.count_steps = !wanted.empty();
@@ -109,7 +110,8 @@ struct Api {
     if (options.timeout > Millis(0) || r.waited == Millis(0)) {
       if (asked.step_ms == 0)
         result = own.instant(asked.expression, asked.start_ms, &stats);
-      else if (stats.count_steps || text_param(r, "nocache") == "1")  // stats are of a whole evaluation
+      // Stats are of a whole evaluation, and what downsampled samples say depends on the windows of all steps.
+      else if (stats.count_steps || text_param(r, "nocache") == "1" || options.resolution_max != Millis(0))
         result = range(asked.start_ms, asked.end_ms);
       else
         result = cache->answer({asked.expression, asked.start_ms, asked.end_ms, asked.step_ms, options.lookback.count()}, range);

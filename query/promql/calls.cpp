@@ -204,7 +204,7 @@ bool Evaluator::in_parts(const Call& c, const Grid& grid) const {
   if (range.kind != Kind::matrix) return false;
   const auto& m = static_cast<const MatrixSelector&>(range);
   const Timing& timing = timings_.at(&range);
-  const bool summaries = summary_argument(c) != nullptr && summaries_pay(timing.range, grid.count, grid.last() - grid.start);
+  const bool summaries = summary_argument(c) != nullptr && by_summaries(timing, grid);
   return m.selector->extended == Extended::none && read_once(timing.source) && !summaries;
 }
 
@@ -232,8 +232,7 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
     if (const auto& m = static_cast<const MatrixSelector&>(range); m.selector->extended != Extended::none)
       return extended_call(c, m, grid, sink);
   const Timing& timing = timings_.at(&range);
-  if (const MatrixSelector* m = summary_argument(c);
-      m != nullptr && !sources_[timing.source].loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start)) {
+  if (const MatrixSelector* m = summary_argument(c); m != nullptr && by_summaries(timing, grid)) {
     PLUMBLINE_TRY(const bool done, summary_call(c, *m, grid, sink));
     if (done) return {};
   }

@@ -43,7 +43,9 @@ Labels drop_labels(const Labels& labels, const std::vector<std::string>& names, 
 }
 
 Evaluator::Evaluator(const Context& context)
-    : context_(context), deadline_(context.clock.steady() + context.options.timeout) {}
+    : context_(context),
+      deadline_(context.clock.steady() + context.options.timeout),
+      tiers_(context.options.resolution_max == Millis(0) ? storage::Reader::Tiers{} : context.reader.tiers()) {}
 
 Status Evaluator::charge(std::size_t points) {
   const std::uint64_t now = held_.fetch_add(points) + points;

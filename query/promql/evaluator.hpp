@@ -166,7 +166,10 @@ class Evaluator {
 
   // summaries.cpp
   const MatrixSelector* summary_argument(const Call& c) const;
+  bool by_summaries(const Timing& timing, const Grid& grid) const;
   static bool summaries_pay(std::int64_t range, std::size_t steps, std::int64_t span);
+  // The longest buckets (ms) that may answer windows of that range; 0: samples only.
+  std::int64_t resolution(std::int64_t range) const;
   Result<bool> summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink);
 
   // info.cpp
@@ -232,6 +235,7 @@ class Evaluator {
   std::atomic<std::uint64_t> held_ = 0;
   std::atomic<std::uint64_t> peak_ = 0;             // of held_
   std::atomic<std::uint64_t> series_read_ = 0;
+  const storage::Reader::Tiers tiers_;              // when the query began; none unless it asks for them
   std::vector<std::uint64_t>* per_step_ = nullptr;  // of context_.stats; null while nothing is counted
   std::unordered_map<const Expr*, Timing> timings_;
   std::vector<Source> sources_;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/base/text.hpp"
 #include "query/promql/evaluator.hpp"
 #include "query/promql/stopwatch.hpp"
 #include "query/promql/workers.hpp"
@@ -48,6 +49,11 @@ void each_sample(const storage::SeriesPoints& points, const Visit& visit) {
 Status Evaluator::read(Source& source, bool apart, const SourceVisitor& visit) {
   if (source.range.min > source.range.max) return {};
   PLUMBLINE_CHECK_OK(tick());
+  if (source.range.min < tiers_.samples_since) {
+    Lock lock(notes_mutex_);
+    infos_.insert("PromQL info: of the time before " + format_rfc3339_ms(tiers_.samples_since) + " only downsampled samples are left, and " +
+                  selector_text(source.matchers) + " is read as samples here");
+  }
   // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
   const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
                                    context_.options.series_max, apart};

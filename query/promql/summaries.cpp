@@ -1,6 +1,8 @@
 // Range functions over windows of hours and more, from the store's window summaries instead of samples: a month of a series
-// is some hundred summaries. Same answers: what a summary cannot tell exactly (NaN values) is read as samples after all.
+// is some hundred summaries. Same answers: what a summary cannot tell exactly (NaN values) is read as samples after all. And, where a query
+// asks for downsampled samples, over windows of some of their buckets: there a summary is what there is.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
@@ -18,6 +20,10 @@ namespace {
 constexpr std::int64_t chunk_ms = 2 * 3'600'000;
 constexpr std::int64_t interval_ms = 15'000;
 constexpr std::int64_t samples_per_look = 4;
+// Of downsampled samples, the longest first. A window of fewer than two buckets would be one of none and then one of two.
+constexpr std::array<std::int64_t, 2> resolutions_ms{3'600'000, 300'000};
+constexpr std::int64_t buckets_min = 2;
+constexpr std::int64_t buckets_auto = 5;
 
 bool summarizable(Fn fn) {
   switch (fn) {
@@ -73,6 +79,20 @@ bool Evaluator::summaries_pay(std::int64_t range, std::size_t steps, std::int64_
   return looks * samples_per_look < (range + span) / interval_ms;
 }
 
+std::int64_t Evaluator::resolution(std::int64_t range) const {
+  if (!tiers_.any) return 0;
+  const std::int64_t asked = context_.options.resolution_max.count();
+  const std::int64_t most = asked < 0 ? range / buckets_auto : asked;
+  for (const std::int64_t resolution : resolutions_ms)
+    if (resolution <= most && range >= buckets_min * resolution) return resolution;
+  return 0;
+}
+
+bool Evaluator::by_summaries(const Timing& timing, const Grid& grid) const {
+  if (resolution(timing.range) > 0) return true;
+  return !sources_[timing.source].loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start);
+}
+
 // The answer is false when some window needs its samples: then nothing was handed to the sink.
 Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink) {
   const Fn fn = c.function->id;
@@ -86,6 +106,7 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   storage::SeriesQuery query;
   query.matchers = m.selector->matchers;
   query.series_max = context_.options.series_max;
+  query.resolution_max = resolution(timing.range);
   Columns columns;
   std::uint64_t series = 0;
   std::vector<std::uint64_t> counts(per_step_ != nullptr ? grid.count : 0);
@@ -100,7 +121,7 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
       if (s.count == 0) continue;
       if (!counts.empty()) counts[i] += s.count;
       // A NaN among the values, or an overflow: their order and rounding matter, and the summary does not have it.
-      if (!std::isfinite(s.sum)) exact = false;
+      if (!std::isfinite(s.sum) && query.resolution_max == 0) exact = false;
       double v = 0;
       if (evaluate_summary(fn, s, windows[i].max, timing.range, v)) column.set(i, v);
     }
