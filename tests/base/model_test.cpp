@@ -42,6 +42,15 @@ TEST_CASE("matchers are anchored and a missing label is empty", "[model]") {
   CHECK(re->str() == "code=~\"5..\"");
   CHECK(Matcher::make(MatchOp::not_regex, "code", "5..")->matches_empty());
   CHECK(Matcher::make(MatchOp::regex, "x", ".*")->matches("a\nb"));
+  const auto times = [](int n) {
+    std::string pattern;
+    while (n-- > 0) pattern += "(.*)*";
+    return Matcher::make(MatchOp::regex, "x", pattern);
+  };
+  REQUIRE(times(1000));
+  CHECK(times(1000)->matches("a"));
+  REQUIRE_FALSE(times(1500));
+  CHECK(times(1500).error().message.ends_with(": pattern too large - compile failed"));
   CHECK(Matcher::make(MatchOp::regex, "x", "a|b")->matches("b"));
   CHECK_FALSE(Matcher::make(MatchOp::regex, "x", "a|b")->matches("ab"));
   CHECK(Matcher::make(MatchOp::not_equal, "x", "1")->matches(Labels::of({{"y", "1"}})));

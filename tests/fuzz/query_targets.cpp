@@ -3,6 +3,9 @@
 #include <bit>
 #include <cmath>
 
+#include <protozero/pbf_writer.hpp>
+
+#include "daemon/base/compression.hpp"
 #include "daemon/base/text.hpp"
 #include "query/logql/logql.hpp"
 #include "query/ml/filter.hpp"
@@ -23,7 +26,7 @@ using namespace query;
 
 constexpr std::int64_t start_ms = 1'700'000'000'000;
 
-// Counters that reset, gauges with NaN and infinities, a histogram, log lines, spans, inference records.
+// Counters that reset, gauges with NaN and infinities, histograms of both kinds, log lines, spans, inference records.
 void fill(test::MemoryStore& store) {
   storage::WriteBatch batch;
   for (int i = 0; i < 4; ++i) {
@@ -40,6 +43,18 @@ void fill(test::MemoryStore& store) {
     }
     for (auto* s : {&counter, &gauge, &bucket}) batch.series.push_back(std::move(*s));
   }
+  storage::SeriesHistograms native{model::Labels::of({{"__name__", "nh"}}), {}};
+  for (int k = 0; k < 40; ++k) {
+    model::Histogram h;
+    h.layout = {k < 20 ? 1 : 0, 0.001, {{-1, 2}, {k % 3, 1}}, {{0, 1}}, {}};
+    h.is_integer = k % 10 != 7;
+    h.positive = {1.0 * (k % 17), 2.0 * k, 3};
+    h.negative = {k / 2 * 1.0};
+    h.count = h.positive[0] + h.positive[1] + h.positive[2] + h.negative[0];
+    h.sum = k == 33 ? model::stale_nan : k - 7.5;
+    native.samples.push_back({start_ms + k * 15'000, std::move(h)});
+  }
+  batch.histograms.push_back(std::move(native));
   model::StreamRows logs{model::EventKind::log, model::Labels::of({{"app", "api"}, {"service_name", "api"}}), {}};
   model::StreamRows spans{model::EventKind::span, model::Labels::of({{"service_name", "api"}, {"span_name", "GET"}}), {}};
   model::StreamRows records{model::EventKind::inference, model::Labels::of({{"model", "m"}, {"version", "1"}}), {}};
@@ -191,9 +206,13 @@ const http::Routes& read_routes() {
   static test::MemoryStore state;
   static Models models(store(), state, real_clock());
   static const http::Routes all = [] {
+    const DaemonStatus status{[] { return RuntimeInfo{}; }, [] { return std::string("a: b\n"); },
+                              [] { return std::vector<std::pair<std::string, std::string>>{{"a", "b"}}; }};
     http::Routes out;
     for (http::Routes part : {prometheus_routes(engine, store(), real_clock(), {"1", "x"}), loki_routes(store(), real_clock()),
-                              jaeger_routes(store(), real_clock()), ml_routes(models, store(), real_clock())})
+                              jaeger_routes(store(), real_clock()), ml_routes(models, store(), real_clock()),
+                              plan_routes(engine, store(), real_clock()), parse_query_routes(), exemplar_routes(store()),
+                              federate_routes(engine, store(), real_clock()), status_routes(real_clock(), status)})
       for (http::Route& route : part) out.push_back(std::move(route));
     return out;
   }();
@@ -223,12 +242,42 @@ void query_api(std::string_view bytes) {
   PLUMBLINE_CHECK(valid_utf8(response.body), "answers are text");
 }
 
+// A prometheus.ReadRequest before it is compressed.
+void remote_read(std::string_view bytes) {
+  static const http::Routes routes = remote_read_routes(store());
+  http::Request request{.method = "POST", .path = "/api/v1/read"};
+  request.body = snappy(bytes);
+  const http::Response response = routes.front().handler(request);
+  PLUMBLINE_CHECK(response.status == 200 || response.status == 400, "an answer or a refusal");
+}
+
+std::vector<std::string> remote_read_seeds() {
+  std::vector<std::string> out;
+  for (const int form : {0, 1}) {
+    std::string bytes;
+    protozero::pbf_writer request(bytes);
+    for (const char* metric : {"nh", "c"}) {
+      protozero::pbf_writer query(request, 1);
+      query.add_int64(1, start_ms);
+      query.add_int64(2, start_ms + 500'000);
+      protozero::pbf_writer matcher(query, 3);
+      matcher.add_enum(1, 2);
+      matcher.add_string(2, "__name__");
+      matcher.add_string(3, metric);
+    }
+    request.add_enum(2, form);
+    out.push_back(std::move(bytes));
+  }
+  return out;
+}
+
 std::vector<std::string> promql_seeds() {
   return {"1", "-1 ^ 2", "inf^1", "0x1F + .5e3", "c{pod=\"p0\",code!~\"5..\"}[5m] @ start() offset -1w", "sum by (pod) (rate(c[5m])) / on (pod) group_left (n) g",
           "histogram_quantile(0.9, sum by (le) (rate(h_bucket[2m])))", "max_over_time(rate(c[1m])[5m:30s])", "topk(2, g) or vector(1)",
           "label_replace(g, \"a\", \"$1\", \"pod\", \"(.*)\")", "{\"my.metric\",\"la bel\"=\"x\"}", "count_values(\"v\", g)",
           "quantile_over_time(0.5, g[3m]) > bool 1", "predict_linear(g[4m], 60)", "absent(nope{a=\"b\"})", "c @ 1700000100 atan2 g",
-          "foo[min_of(5m, step()) * 2:range()]", "-g unless on () c", "sort_by_label(g, \"pod\", \"n\")", "time() - timestamp(g)", "\"a\\u00e9\\x41\""};
+          "foo[min_of(5m, step()) * 2:range()]", "-g unless on () c",
+          "histogram_quantile(0.9, rate(nh[2m])) + histogram_sum(nh)", "sort_by_label(g, \"pod\", \"n\")", "time() - timestamp(g)", "\"a\\u00e9\\x41\""};
 }
 std::vector<std::string> logql_seeds() {
   return {"{app=\"api\", env=~\"prod|stage\"} |= \"error\" or \"panic\" !~ \"health\" | status >= 500 and region = \"eu\" | drop pod",
@@ -266,6 +315,7 @@ std::vector<std::string> features_seeds() {
 Targets query_targets() {
   return {
       {"query_api", query_api, query_api_seeds},
+      {"remote_read", remote_read, remote_read_seeds},
       {"promql", promql, promql_seeds},
       {"series_notation", series_notation, [] {
          return std::vector<std::string>{"up{job=\"a\"} 1+2x3 _x2 stale -1e3-.5x2 NaN", "{} {{schema:1 sum:2 count:3 z_bucket:1 z_bucket_w:0.1 "
