@@ -238,10 +238,16 @@ class Reader {
   virtual Tiers tiers() const { return {}; }
   // For who keeps answers. A read that begins now sees all that was acknowledged before this moment...
   virtual std::uint64_t moment() const { return 0; }
-  // ...and samples before this time (ms) are the same now as then. The smallest number: nothing is known of that.
-  virtual std::int64_t changed_since(std::uint64_t moment) const {
-    static_cast<void>(moment);
+  // ...and samples of a metric before this time (ms) are the same now as then. The smallest number: nothing is known of that.
+  virtual std::int64_t changed_since(std::uint64_t moment, std::string_view metric) const {
+    static_cast<void>(moment), static_cast<void>(metric);
     return std::numeric_limits<std::int64_t>::min();
+  }
+  // Into how many parts select_parts() cuts the series that match now. Which part a series is in depends on this number and on the series
+  // alone, whatever others there are.
+  virtual std::size_t parts_of(const Matchers& matchers) const {
+    static_cast<void>(matchers);
+    return 1;
   }
   // All metrics when `metric` is empty; sorted by metric.
   virtual Result<std::vector<MetricMetadata>> metadata(std::string_view metric) const = 0;

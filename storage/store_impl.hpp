@@ -32,7 +32,10 @@ class KvStore final : public Store {
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const override;
   Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const override;
   std::uint64_t moment() const override { return series_->changes().moment(); }
-  std::int64_t changed_since(std::uint64_t moment) const override { return series_->changes().since(moment); }
+  std::int64_t changed_since(std::uint64_t moment, std::string_view metric) const override {
+    return series_->changes().since(moment, metric);
+  }
+  std::size_t parts_of(const Matchers& matchers) const override { return series_->parts_of(matchers); }
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
                        const WindowVisitor& visit) const override;
   Tiers tiers() const override { return series_->tiers(); }

@@ -1,6 +1,7 @@
 #include "query/api/result_cache.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -63,9 +64,21 @@ std::uint64_t bytes_of(const Matrix& matrix) {
   return bytes;
 }
 
-bool worth_asking(std::string_view expression) {
-  const Result<promql::ExprPtr> e = promql::parse(expression);
-  return e && promql::type_of(**e) == promql::Type::vector && promql::cacheable(**e);
+// The earliest time that changed since `moment` for any of the selectors' metrics: each names one.
+std::int64_t changed_since(const storage::Reader& reader, std::uint64_t moment, const std::vector<const promql::Selector*>& selectors) {
+  std::int64_t changed = std::numeric_limits<std::int64_t>::max();
+  for (const promql::Selector* s : selectors)
+    for (const model::Matcher& m : s->matchers)
+      if (m.name() == model::metric_name_label) changed = std::min(changed, reader.changed_since(moment, m.value()));
+  return changed;
+}
+
+// Into how many parts the reads of an expression are cut that adds them up.
+std::vector<std::size_t> parts_of(const storage::Reader& reader, const promql::Expr& e, const std::vector<const promql::Selector*>& selectors) {
+  std::vector<std::size_t> out;
+  if (!promql::adds_parts(e)) return out;
+  for (const promql::Selector* s : selectors) out.push_back(reader.parts_of(s->matchers));
+  return out;
 }
 
 }  // namespace
@@ -82,16 +95,21 @@ ResultCache::ResultCache(const storage::Reader& reader, std::uint64_t bytes_max,
 
 Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& evaluate) {
   const bool sound = asked.step_ms > 0 && asked.start_ms <= asked.end_ms;
-  if (bytes_max_ == 0 || !sound || !worth_asking(asked.expression)) return evaluate(asked.start_ms, asked.end_ms);
+  const auto whole = [&] { return evaluate(asked.start_ms, asked.end_ms); };
+  if (bytes_max_ == 0 || !sound) return whole();
+  const Result<promql::ExprPtr> e = promql::parse(asked.expression);
+  if (!e || promql::type_of(**e) != promql::Type::vector || !promql::cacheable(**e)) return whole();
+  const std::vector<const promql::Selector*> selectors = promql::selectors_of(**e);
   std::string key = key_of(asked);
   const std::int64_t last = asked.end_ms - (asked.end_ms - asked.start_ms) % asked.step_ms;
   // Before anything is read or asked: what comes in the meantime counts as a change.
   const std::uint64_t moment = reader_.moment();
+  const std::vector<std::size_t> parts = parts_of(reader_, **e, selectors);
   const std::shared_ptr<const Kept> kept = find(key);
   // The last step that is known and still holds.
   std::int64_t known = asked.start_ms - asked.step_ms;
-  if (kept && kept->start_ms <= asked.start_ms && kept->end_ms >= asked.start_ms) {
-    const std::int64_t changed = reader_.changed_since(kept->moment);
+  if (kept && kept->start_ms <= asked.start_ms && kept->end_ms >= asked.start_ms && kept->parts == parts) {
+    const std::int64_t changed = changed_since(reader_, kept->moment, selectors);
     std::int64_t until = std::min(kept->end_ms, last);
     if (changed <= until) until = changed <= asked.start_ms ? known : changed - 1 - (changed - 1 - asked.start_ms) % asked.step_ms;
     known = std::max(known, until);
@@ -100,17 +118,21 @@ Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& eval
   if (Counter* const told = steps > 0 ? hits_ : misses_; told != nullptr) told->add();
   if (steps_ != nullptr) steps_->add(steps);
 
-  Answer answer{Matrix{}, {}, {}};
-  if (known < last) {
-    PLUMBLINE_TRY(answer, evaluate(known + asked.step_ms, asked.end_ms));
+  if (known == last) return Answer{join(kept->matrix, asked.start_ms, known, {}), {}, {}};
+  Result<Answer> answer = evaluate(known + asked.step_ms, asked.end_ms);
+  // Series that came or went meanwhile may have moved others from one part to another.
+  const bool same_parts = parts_of(reader_, **e, selectors) == parts;
+  if (steps > 0) {
+    // What an error or an annotation says may depend on more than the steps that are new.
+    const bool plain = answer ? answer->warnings.empty() && answer->infos.empty() : answer.error().code != Code::execution;
+    if (!plain || !same_parts) return whole();
   }
-  auto* const fresh = std::get_if<Matrix>(&answer.value);
+  auto* const fresh = answer ? std::get_if<Matrix>(&answer->value) : nullptr;
   if (fresh == nullptr) return answer;
   if (steps > 0) *fresh = join(kept->matrix, asked.start_ms, known, std::move(*fresh));
-  // Kept again only when there is more to know than before.
-  if (known == last || !answer.warnings.empty() || !answer.infos.empty()) return answer;
+  if (!same_parts || !answer->warnings.empty() || !answer->infos.empty()) return answer;
   if (const std::uint64_t bytes = bytes_of(*fresh) + 2 * key.size() + 256; bytes <= bytes_max_ / share_max)
-    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, *fresh, bytes}));
+    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, parts, *fresh, bytes}));
   return answer;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "daemon/base/meters.hpp"
 #include "daemon/base/mutex.hpp"
@@ -29,9 +30,10 @@ class ResultCache {
   // Holds at most so many bytes of answers; 0: none.
   ResultCache(const storage::Reader& reader, std::uint64_t bytes_max, Registry* registry);
 
-  // The answer, of which `evaluate` is asked for the steps that are not known: for all, for the later ones, or not at all. What is known
-  // stands until something changed that it may depend on. Answers with warnings or infos are not kept, nor those of
-  // expressions whose value at a step depends on more than what was stored up to it.
+  // The answer, of which `evaluate` is asked for the steps that are not known: for all, for the later ones (and then, if they end in an
+  // error or have annotations, for all), or not at all. Byte for byte what evaluating all of it gives. What is known stands until samples
+  // of its metrics changed that it may depend on. Answers with warnings or infos are not kept, nor those of expressions whose value at
+  // a step depends on more than the step and what was stored up to it (promql::cacheable).
   using Evaluate = std::function<Result<Answer>(std::int64_t start_ms, std::int64_t end_ms)>;
   Result<Answer> answer(const RangeAsked& asked, const Evaluate& evaluate);
   std::uint64_t bytes() const;
@@ -40,6 +42,7 @@ class ResultCache {
   struct Kept {
     std::int64_t start_ms = 0, end_ms = 0;  // first and last step
     std::uint64_t moment = 0;               // of the store; what changed since is not in it
+    std::vector<std::size_t> parts;         // into how many its selectors' series were cut, where they are added up
     Matrix matrix;
     std::uint64_t bytes = 0;
   };

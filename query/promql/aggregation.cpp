@@ -75,7 +75,7 @@ struct FoldedGroup {
 struct FoldedGroups {
   GroupIndex index;
   std::vector<FoldedGroup> groups;
-  Columns later;  // with histograms, whose sums depend on the order
+  Columns later;  // whose histograms are to be added in order: their sums are not compensated
 };
 
 // Input columns of each group, groups in order of appearance.
@@ -122,30 +122,42 @@ Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
     else if (!cell.incompatible)
       cell.incompatible = !add_noted(*cell.sum, h, 1, *a.inner, metric, "aggregation");
   };
-  const auto add = [&](FoldedGroups& to, Column&& c) -> Status {
-    const auto [number, fresh] = to.index.of(c.labels);
+  const auto group_of = [&](FoldedGroups& to, const Labels& labels) -> Result<FoldedGroup*> {
+    const auto [number, fresh] = to.index.of(labels);
     if (fresh) {
       PLUMBLINE_CHECK_OK(charge(grid.count));
-      to.groups.push_back({to.index.labels().back(), c.labels, Fold(a.op, grid.count), {}});
+      to.groups.push_back({to.index.labels().back(), labels, Fold(a.op, grid.count), {}});
     }
     FoldedGroup& group = to.groups[number];
-    group.floats.add(c);
-    if (!c.histograms.empty())
-      for (std::size_t i = 0; i < grid.count; ++i)
-        if (const NativeHistogram* h = c.histogram(i); h != nullptr && !c.present[i]) add_histogram(group, i, *h, c.labels.metric());
-    if (c.labels < group.first) group.first = std::move(c.labels);
+    if (labels < group.first) group.first = labels;
+    return &group;
+  };
+  const auto add_floats = [&](FoldedGroups& to, const Column& c) -> Status {
+    PLUMBLINE_TRY(FoldedGroup* const group, group_of(to, c.labels));
+    group->floats.add(c);
+    return {};
+  };
+  const auto add_histograms = [&](FoldedGroups& to, const Column& c) -> Status {
+    PLUMBLINE_TRY(FoldedGroup* const group, group_of(to, c.labels));
+    for (std::size_t i = 0; i < grid.count; ++i)
+      if (const NativeHistogram* h = c.histogram(i); h != nullptr && !c.present[i]) add_histogram(*group, i, *h, c.labels.metric());
+    return {};
+  };
+  const auto take = [&](Column&& c) -> Status {
+    PLUMBLINE_CHECK_OK(add_floats(parts[0], c));
+    if (!c.histograms.empty()) PLUMBLINE_CHECK_OK(add_histograms(parts[0], c));
     release(c.values.size());
     return {};
   };
-  if (parts.size() == 1) {
-    PLUMBLINE_CHECK_OK(each(*a.inner, grid, [&](Column&& c) { return add(parts[0], std::move(c)); }));
-  } else {
-    PLUMBLINE_CHECK_OK(each_part(*a.inner, grid, [&](std::size_t part, Column&& c) -> Status {
-      if (c.histograms.empty()) return add(parts[part], std::move(c));
+  const auto take_part = [&](std::size_t part, Column&& c) -> Status {
+    PLUMBLINE_CHECK_OK(add_floats(parts[part], c));
+    if (c.histograms.empty())
+      release(c.values.size());
+    else
       parts[part].later.push_back(std::move(c));
-      return {};
-    }));
-  }
+    return {};
+  };
+  PLUMBLINE_CHECK_OK(parts.size() == 1 ? each(*a.inner, grid, take) : each_part(*a.inner, grid, take_part));
   FoldedGroups& all = parts[0];
   for (std::size_t p = 1; p < parts.size(); ++p) {
     for (FoldedGroup& group : parts[p].groups) {
@@ -163,7 +175,10 @@ Result<Columns> Evaluator::fold(const Aggregate& a, const Grid& grid) {
     parts[p] = {GroupIndex(a), {}, {}};
   }
   std::ranges::sort(all.later, {}, &Column::labels);
-  for (Column& c : all.later) PLUMBLINE_CHECK_OK(add(all, std::move(c)));
+  for (const Column& c : all.later) {
+    PLUMBLINE_CHECK_OK(add_histograms(all, c));
+    release(c.values.size());
+  }
   std::vector<FoldedGroup>& groups = all.groups;
   std::ranges::sort(groups, {}, &FoldedGroup::first);
   Columns out;

@@ -153,6 +153,8 @@ Result<model::Matchers> parse_selector(std::string_view text);
 // Whether the value at a step depends on the step alone, not on where the query begins or ends, and on nothing that is stored after it:
 // then a known part of an answer stays right when the query moves on.
 bool cacheable(const Expr& expr);
+// Whether series are added up part by part somewhere in it: then last bits depend on how many parts there are.
+bool adds_parts(const Expr& expr);
 // The canonical text of an expression.
 std::string print(const Expr& expr);
 std::string print(const DurationExpr& expr);

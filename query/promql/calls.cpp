@@ -298,6 +298,12 @@ WindowPlans Evaluator::plans_of(const Call& c, const Grid& grid, const Timing& t
   }
 }
 
+// Not by the number of steps: one step more of an answer that is known shall come out as it would with all others.
+bool Evaluator::slides(Fn fn, const Grid& grid, const Timing& timing) const {
+  const bool alone = context_.instant && grid.count == 1 && grid.step == 1;
+  return !alone && timing.range >= 2 * grid.step && Sliding::supports(fn);
+}
+
 Result<bool> Evaluator::range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars,
                                      WindowPlans& plans, const RangeSeries& series, Column& out) {
   const Fn fn = c.function->id;
@@ -315,8 +321,8 @@ Result<bool> Evaluator::range_column(const Call& c, const Grid& grid, const Timi
     const std::span<const double> values = samples.empty() ? series.values : own;
     return planned_rates(values, plans, *plan, fn != Fn::delta, fn == Fn::rate, [this] { return tick(); }, out);
   }
-  const bool overlapping = grid.count > 1 && timing.range >= 2 * grid.step && Sliding::supports(fn);
-  Sliding sliding(fn, samples);
+  const bool overlapping = slides(fn, grid, timing);
+  Sliding sliding(fn, samples, timing.range);
   std::size_t looked_at = 0;  // samples since the last look at the clock: wide windows at many steps are hours in one series
   bool any = false;
   Window w;
@@ -334,7 +340,7 @@ Result<bool> Evaluator::range_column(const Call& c, const Grid& grid, const Timi
       looked_at = 0;
       PLUMBLINE_CHECK_OK(tick());
     }
-    if ((!overlapping || !sliding.at(low, high, w.p1, v)) && !evaluate_window(fn, w, v)) continue;
+    if ((!overlapping || !sliding.at(low, high, w.end, w.p1, v)) && !evaluate_window(fn, w, v)) continue;
     out.set(i, v);
     any = true;
   }
@@ -380,11 +386,7 @@ Result<Columns> Evaluator::absent(const Call& c, const Grid& grid) {
 // ------------------------------------------------------------------------------------------------------ instant vectors
 
 Status Evaluator::call(const Call& c, const Grid& grid, const Sink& sink) {
-  const auto push = [&](Result<Columns> columns) -> Status {
-    if (!columns) return fail(std::move(columns).error());
-    for (Column& column : *columns) PLUMBLINE_CHECK_OK(sink(std::move(column)));
-    return {};
-  };
+  const auto push = [&](Result<Columns> columns) { return hand_over(std::move(columns), sink); };
   const Fn fn = c.function->id;
   if (is_range_function(fn)) return range_call(c, grid, sink);
   switch (fn) {

@@ -71,14 +71,14 @@ Status Evaluator::tick() const {
   return {};
 }
 
-void Evaluator::warn(const Expr& at, std::string_view message) {
+void Evaluator::note(Note one) {
   Lock lock(notes_mutex_);
-  warnings_.insert(fmt::format("PromQL warning: {} ({})", message, place(context_.text, at.pos.begin)));
+  std::set<std::string>& notes = one.warning ? warnings_ : infos_;
+  notes.insert(fmt::format("PromQL {}: {} ({})", one.warning ? "warning" : "info", one.message, place(context_.text, one.at)));
+  for (Notes* taker : note_takers_) taker->insert(one);
 }
-void Evaluator::inform(const Expr& at, std::string_view message) {
-  Lock lock(notes_mutex_);
-  infos_.insert(fmt::format("PromQL info: {} ({})", message, place(context_.text, at.pos.begin)));
-}
+void Evaluator::warn(const Expr& at, std::string_view message) { note({true, at.pos.begin, std::string(message)}); }
+void Evaluator::inform(const Expr& at, std::string_view message) { note({false, at.pos.begin, std::string(message)}); }
 
 void Evaluator::inform_counter(const Call& c, const Labels& labels) {
   const std::string_view name = labels.metric();
@@ -115,6 +115,11 @@ Result<Columns> Evaluator::merged(Columns columns) {
 
 Status Evaluator::each(const Expr& e, const Grid& grid, const Sink& sink) {
   PLUMBLINE_CHECK_OK(tick());
+  const auto shared = shared_.find(&unwrap(e));
+  return shared == shared_.end() ? each_alone(e, grid, sink) : each_shared(*shared->second, unwrap(e), grid, sink);
+}
+
+Status Evaluator::each_alone(const Expr& e, const Grid& grid, const Sink& sink) {
   if (grid.count <= 1 || !constant(e)) return each_here(e, grid, sink);
   const Sink repeat = [&](Column&& one) -> Status {
     if (!one.has(0)) return {};
@@ -129,11 +134,7 @@ Status Evaluator::each(const Expr& e, const Grid& grid, const Sink& sink) {
 }
 
 Status Evaluator::each_here(const Expr& e, const Grid& grid, const Sink& sink) {
-  const auto push = [&](Result<Columns> columns) -> Status {
-    if (!columns) return fail(std::move(columns).error());
-    for (Column& c : *columns) PLUMBLINE_CHECK_OK(sink(std::move(c)));
-    return {};
-  };
+  const auto push = [&](Result<Columns> columns) { return hand_over(std::move(columns), sink); };
   switch (e.kind) {
     case Kind::selector: return selector(static_cast<const Selector&>(e), grid, false, sink);
     case Kind::paren: return each_here(*static_cast<const Paren&>(e).inner, grid, sink);
@@ -147,6 +148,15 @@ Status Evaluator::each_here(const Expr& e, const Grid& grid, const Sink& sink) {
     case Kind::subquery: break;  // the type check leaves none of these here
   }
   return execution_error(fmt::format("an instant vector was expected, got {}", documented(type_of(e))));
+}
+
+Status Evaluator::hand_over(Result<Columns> columns, const Sink& sink) const {
+  if (!columns) return fail(std::move(columns).error());
+  // In a range query the order of two columns, which ties and the last bits of sums depend on, must not depend on which others there are
+  // and when they have values: a step is to have the same value whatever the range.
+  if (!context_.instant && !std::ranges::is_sorted(*columns, {}, &Column::labels)) std::ranges::sort(*columns, {}, &Column::labels);
+  for (Column& c : *columns) PLUMBLINE_CHECK_OK(sink(std::move(c)));
+  return {};
 }
 
 Status Evaluator::each_part(const Expr& e, const Grid& grid, const PartSink& sink) {

@@ -101,9 +101,35 @@ class Evaluator {
   Grid subquery_grid(const Timing& timing, const Grid& grid) const;
   bool constant(const Expr& e) const;
 
+  // shared.cpp
+  struct Note {
+    bool warning = false;
+    std::uint32_t at = 0;  // in the text
+    std::string message;
+    auto operator<=>(const Note&) const = default;
+  };
+  using Notes = std::set<Note>;
+  // What stands more than once in the text, and is evaluated once.
+  struct Shared {
+    const Expr* first = nullptr;
+    model::TimeRange times;
+    std::size_t left = 1;   // places that still want it
+    bool too_large = false; // to be kept
+    std::optional<Grid> grid;  // at which `columns` are known
+    Columns columns;
+    Notes notes;
+    std::vector<std::uint64_t> per_step;
+  };
+  // Whether the same has been prepared before; then `e` will share it.
+  bool repeats(const Expr& e, model::TimeRange times);
+  Status each_shared(Shared& shared, const Expr& e, const Grid& grid, const Sink& sink);
+  Status evaluate_shared(Shared& shared, const Expr& e, const Grid& grid, const Sink& sink);
+
   // evaluator.cpp
   Status each(const Expr& e, const Grid& grid, const Sink& sink);
+  Status each_alone(const Expr& e, const Grid& grid, const Sink& sink);  // not looking for what is known
   Status each_here(const Expr& e, const Grid& grid, const Sink& sink);
+  Status hand_over(Result<Columns> columns, const Sink& sink) const;
   // As each(), but in any order and from several threads where selectors are read only for this.
   Status each_part(const Expr& e, const Grid& grid, const PartSink& sink);
   // What `produce` gives its sink, one column after another and by labels.
@@ -132,6 +158,8 @@ class Evaluator {
   // What range_call does with one series.
   Result<bool> range_column(const Call& c, const Grid& grid, const Timing& timing, const std::vector<Scalars>& scalars, WindowPlans& plans,
                             const RangeSeries& series, Column& out);
+  // Whether windows are answered by Sliding.
+  bool slides(Fn fn, const Grid& grid, const Timing& timing) const;
   static WindowPlans plans_of(const Call& c, const Grid& grid, const Timing& timing);
   // Columns of a range function, with the metric's names as they were: drops them, and says what has to be said of them.
   Sink named_sink(const Call& c, const Sink& sink);
@@ -226,6 +254,7 @@ class Evaluator {
   // Runs what is evaluated at one step of `grid` and meant at each.
   Status counted_once(const Grid& grid, const std::function<Status()>& run);
 
+  void note(Note one);
   void warn(const Expr& at, std::string_view message);
   void inform(const Expr& at, std::string_view message);
   void inform_counter(const Call& c, const Labels& labels);  // when the name does not look like one of a counter
@@ -241,6 +270,13 @@ class Evaluator {
   std::vector<Source> sources_;
   Mutex notes_mutex_;
   std::set<std::string> warnings_ PLUMBLINE_GUARDED_BY(notes_mutex_), infos_ PLUMBLINE_GUARDED_BY(notes_mutex_);
+  std::vector<Notes*> note_takers_ PLUMBLINE_GUARDED_BY(notes_mutex_);  // of the shared parts that are being evaluated
+  std::unordered_map<std::string_view, std::vector<std::shared_ptr<Shared>>> texts_;
+  std::unordered_map<const Expr*, std::shared_ptr<Shared>> shared_;
+  // While preparing: inside of a subquery; inside of what has been prepared before; below an aggregation that takes columns as they are read.
+  int in_subquery_ = 0;
+  bool repeated_ = false;
+  const Expr* folded_ = nullptr;
 };
 
 std::unexpected<Error> execution_error(std::string message);

@@ -161,7 +161,7 @@ Result<Columns> Evaluator::histogram_call(const Call& c, const Grid& grid) {
   std::vector<Bucket> buckets;
   for (Group& group : groups) {
     PLUMBLINE_CHECK_OK(tick());
-    std::ranges::sort(group.columns, {}, &std::pair<double, const Column*>::first);
+    std::ranges::stable_sort(group.columns, {}, &std::pair<double, const Column*>::first);
     const std::size_t answers = fn == Fn::histogram_quantiles ? parameters.size() : 1;
     bool forced = false;
     for (std::size_t n = 0; n < answers; ++n) {

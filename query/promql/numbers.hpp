@@ -77,8 +77,11 @@ struct KahanMean {
   double value() const { return running ? acc.sum + acc.lost : acc.sum / count + acc.lost / count; }
 };
 
-// NaN sorts as the smallest.
-inline bool nan_first_less(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a < b; }
+// NaN sorts as the smallest, and -0 before 0: what is at a place does not depend on how it was sorted.
+inline bool nan_first_less(double a, double b) {
+  if (std::isnan(a)) return !std::isnan(b);
+  return a < b || (a == b && std::signbit(a) && !std::signbit(b));
+}
 
 // Linear interpolation at rank q * (n - 1) of values in that order.
 inline double quantile_of_sorted(double q, const std::vector<double>& values) {

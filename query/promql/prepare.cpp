@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "query/promql/fold.hpp"
 #include "query/promql/stopwatch.hpp"
 
 namespace plumbline::query::promql {
@@ -41,12 +42,18 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
         sources_[i].range.min = std::min(sources_[i].range.min, need.min);
         sources_[i].range.max = std::max(sources_[i].range.max, need.max);
         timing.source = i;
-        ++sources_[i].uses;
+        if (!repeated_) ++sources_[i].uses;
         return;
       }
     timing.source = sources_.size();
     sources_.push_back({s.matchers, need, {}});
   };
+  if (!repeated_ && repeats(e, times)) {
+    repeated_ = true;
+    const Status done = prepare(e, times);
+    repeated_ = false;
+    return done;
+  }
   switch (e.kind) {
     case Kind::number:
     case Kind::string: return {};
@@ -75,7 +82,10 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
       }
       timing.step = std::max<std::int64_t>(timing.step, 1);
       timings_[&e] = timing;
-      return prepare(*s.inner, {bounded(timing.reference(times.min) - timing.range), bounded(timing.reference(times.max))});
+      ++in_subquery_;
+      const Status done = prepare(*s.inner, {bounded(timing.reference(times.min) - timing.range), bounded(timing.reference(times.max))});
+      --in_subquery_;
+      return done;
     }
     case Kind::paren: return prepare(*static_cast<const Paren&>(e).inner, times);
     case Kind::unary: return prepare(*static_cast<const Unary&>(e).inner, times);
@@ -87,6 +97,7 @@ Status Evaluator::prepare(const Expr& e, model::TimeRange times) {
     case Kind::aggregate: {
       const auto& a = static_cast<const Aggregate&>(e);
       if (a.parameter) PLUMBLINE_CHECK_OK(prepare(*a.parameter, times));
+      if (Fold::merges(a.op)) folded_ = &unwrap(*a.inner);
       return prepare(*a.inner, times);
     }
     case Kind::call: {

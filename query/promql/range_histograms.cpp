@@ -8,6 +8,7 @@
 #include "query/promql/evaluator.hpp"
 #include "query/promql/numbers.hpp"
 #include "query/promql/range_functions.hpp"
+#include "query/promql/sliding.hpp"
 
 namespace plumbline::query::promql {
 
@@ -255,6 +256,9 @@ Status Evaluator::mixed_range(const Call& c, const Grid& grid, const RangeSeries
   const std::span<const HistogramPoint> histograms = series.histograms;
   std::size_t low = 0, high = 0, histogram_low = 0, histogram_high = 0;
   std::vector<std::size_t> resets;
+  // Windows of floats alone are answered as those of a series that never had a histogram.
+  const bool overlapping = slides(fn, grid, timing);
+  Sliding sliding(fn, samples, timing.range);
   for (std::size_t i = 0; i < grid.count; ++i) {
     PLUMBLINE_CHECK_OK(tick());
     HistogramWindow window;
@@ -279,7 +283,7 @@ Status Evaluator::mixed_range(const Call& c, const Grid& grid, const RangeSeries
         resets = counter_resets(w.samples);
         w.resets = resets;
       }
-      if (evaluate_window(fn, w, v)) out.set(i, v);
+      if ((overlapping && sliding.at(low, high, w.end, w.p1, v)) || evaluate_window(fn, w, v)) out.set(i, v);
       continue;
     }
     bool is_float = false;

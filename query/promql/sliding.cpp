@@ -19,11 +19,11 @@ bool Sliding::supports(Fn fn) {
   }
 }
 
-bool Sliding::at(std::size_t low, std::size_t high, double q, double& out) {
+bool Sliding::at(std::size_t low, std::size_t high, std::int64_t end, double q, double& out) {
   bool done = false;
   switch (fn_) {
     case Fn::sum_over_time:
-    case Fn::avg_over_time: done = sum(low, high, out); break;
+    case Fn::avg_over_time: done = sum(low, high, end, out); break;
     case Fn::quantile_over_time: done = quantile(low, high, q, out); break;
     default: done = extreme(low, high, out); break;
   }
@@ -55,28 +55,35 @@ bool Sliding::extreme(std::size_t low, std::size_t high, double& out) {
   return true;
 }
 
-bool Sliding::sum(std::size_t low, std::size_t high, double& out) {
-  const std::size_t fresh = std::max(low, high_);
-  if (low >= middle_) {
-    // Everything known has left: the window's samples become the part whose tails are known.
-    middle_ = high;
-    tails_from_ = low;
-    tails_.resize(high - low);
-    KahanSum tail;
-    for (std::size_t i = high; i-- > low;) {
-      tail.add(samples_[i].v);
-      tails_[i - low] = tail;
-    }
-    front_ = {};
-  } else {
-    for (std::size_t i = fresh; i < high; ++i) front_.add(samples_[i].v);
+void Sliding::begin_at_cut(std::size_t low, std::size_t high, std::int64_t end) {
+  const std::int64_t cut = end - (end % range_ + range_) % range_;
+  next_cut_ = cut + range_;
+  std::size_t middle = low;
+  while (middle < high && samples_[middle].t <= cut) ++middle;
+  tails_from_ = low;
+  tails_.resize(middle - low + 1);
+  KahanSum tail;
+  tails_.back() = tail;
+  for (std::size_t i = middle; i-- > low;) {
+    tail.add(samples_[i].v);
+    tails_[i - low] = tail;
   }
+  front_ = {};
+  front_to_ = middle;
+}
+
+bool Sliding::sum(std::size_t low, std::size_t high, std::int64_t end, double& out) {
+  if (end >= next_cut_) begin_at_cut(low, high, end);
+  KahanSum front = front_;
+  for (std::size_t i = front_to_; i < high; ++i) front.add(samples_[i].v);
+  front_ = front;
+  front_to_ = high;
   KahanSum all = tails_[low - tails_from_];
   // Added up in order it might pass the largest number on its way.
   static constexpr double large = 1e292;
-  if (!(std::fabs(all.sum) < large && std::fabs(front_.sum) < large)) return false;
-  all.add(front_.sum);
-  all.lost += front_.lost;
+  if (!(std::fabs(all.sum) < large && std::fabs(front.sum) < large)) return false;
+  all.add(front.sum);
+  all.lost += front.lost;
   const double total = all.total();
   if (!std::isfinite(total)) return false;  // infinities and NaN that come and go: their order matters
   out = fn_ == Fn::sum_over_time ? total : all.sum / static_cast<double>(high - low) + all.lost / static_cast<double>(high - low);

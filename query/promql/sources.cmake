@@ -42,6 +42,7 @@ list(APPEND QUERY_SOURCES
   promql/range_histograms.cpp
   promql/selectors.cpp
   promql/series_notation.cpp
+  promql/shared.cpp
   promql/sliding.cpp
   promql/stats.cpp
   promql/summaries.cpp

@@ -74,7 +74,7 @@ const MatrixSelector* Evaluator::summary_argument(const Call& c) const {
 
 // Looking at summaries costs steps x chunks of a window, reading samples costs the samples of all windows together.
 bool Evaluator::summaries_pay(std::int64_t range, std::size_t steps, std::int64_t span) {
-  if (range < 2 * chunk_ms) return false;
+  if (range < summarized_ms_min) return false;
   const auto looks = static_cast<std::int64_t>(steps) * (range / chunk_ms + 2);
   return looks * samples_per_look < (range + span) / interval_ms;
 }

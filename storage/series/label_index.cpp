@@ -325,6 +325,17 @@ std::size_t LabelIndex::size() const {
   return all_.cardinality();
 }
 
+void LabelIndex::visit_metrics(std::span<const SeriesId> ids, const std::function<void(std::size_t, std::string_view)>& visit) const {
+  pass_gate();
+  ReadLock lock(mutex_);
+  const std::uint32_t name = pairs_.find_name(model::metric_name_label);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!known(ids[i])) continue;
+    const std::uint32_t pair = name == LabelPairs::none ? LabelPairs::none : pair_of(ids[i], name);
+    visit(i, pair == LabelPairs::none ? std::string_view() : pairs_.value_text(pair));
+  }
+}
+
 std::uint32_t LabelIndex::series_of_metric(std::string_view metric) const {
   pass_gate();
   ReadLock lock(mutex_);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,6 +93,9 @@ class LabelIndex {
   std::vector<std::string> label_names(const Roaring& ids) const PLUMBLINE_EXCLUDES(mutex_);
   std::vector<std::string> label_values(std::string_view name, const Roaring& ids) const PLUMBLINE_EXCLUDES(mutex_);
 
+  // The metric of each of the known ones among `ids`, "" where it has none. `visit` calls nothing of the index.
+  void visit_metrics(std::span<const SeriesId> ids, const std::function<void(std::size_t, std::string_view)>& visit) const
+      PLUMBLINE_EXCLUDES(mutex_);
   std::uint32_t series_of_metric(std::string_view metric) const PLUMBLINE_EXCLUDES(mutex_);  // a look-up, no scan
   model::Cardinality cardinality(std::size_t n) const PLUMBLINE_EXCLUDES(mutex_);
   std::size_t memory_bytes() const PLUMBLINE_EXCLUDES(mutex_);  // what was allocated; walks the postings

@@ -163,12 +163,43 @@ void SeriesEngine::append(const Points& points, const std::vector<Definition>& d
   if (points.runs.empty() && points.histogram_runs.empty()) return;
   defined(definitions);
   const std::shared_ptr<Head> head = active();
-  const auto saw_all = [&](model::TimeRange seen) {
+  const std::int64_t newest = time_max_.load(std::memory_order_relaxed);
+  const auto saw_all = [&](const auto& runs, const auto& samples) {
+    const model::TimeRange seen = head->append(runs, samples);
     saw(seen.min, seen.max);
-    changes_.note(seen.min);
+    note_changes(runs, samples, seen.min, newest);
   };
-  if (!points.runs.empty()) saw_all(head->append(points.runs, points.samples));
-  if (!points.histogram_runs.empty()) saw_all(head->append(points.histogram_runs, points.histograms));
+  if (!points.runs.empty()) saw_all(points.runs, points.samples);
+  if (!points.histogram_runs.empty()) saw_all(points.histogram_runs, points.histograms);
+}
+
+// Usual traffic is one note for all metrics: the newest steps of every answer are evaluated anew in any case. What is late is noted by
+// metric, so that one sender of old samples does not make everybody's answers useless.
+template <class Point>
+void SeriesEngine::note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t newest) {
+  const std::int64_t late = newest - 60'000;
+  if (seen_min >= late) return changes_.note(seen_min);
+  std::int64_t usual = std::numeric_limits<std::int64_t>::max();
+  std::vector<SeriesId> ids;
+  std::vector<std::int64_t> times;
+  for (const SeriesRun& run : runs) {
+    std::int64_t first = std::numeric_limits<std::int64_t>::max();
+    for (const Point& p : points.subspan(run.first, run.count)) first = std::min(first, p.t);
+    if (first >= late) {
+      usual = std::min(usual, first);
+    } else {
+      ids.push_back(run.id);
+      times.push_back(first);
+    }
+  }
+  if (usual != std::numeric_limits<std::int64_t>::max()) changes_.note(usual);
+  std::size_t noted = 0;
+  index_.visit_metrics(ids, [&](std::size_t i, std::string_view metric) {
+    changes_.note(metric, times[i]);
+    ++noted;
+  });
+  // A series that the index does not know is nobody's to ask for, but nothing is lost by saying it to all.
+  if (noted < ids.size()) changes_.note(seen_min);
 }
 
 void SeriesEngine::defined(const std::vector<Definition>& definitions) {

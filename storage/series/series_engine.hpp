@@ -107,6 +107,7 @@ class SeriesEngine {
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const;
   Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const;
+  std::size_t parts_of(const Matchers& matchers) const;
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows, const WindowVisitor& visit) const;
   Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit) const;
   Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range) const;
@@ -126,6 +127,8 @@ class SeriesEngine {
   // Those of `ids` that have a sample in range.
   Result<Roaring> present(const Roaring& ids, TimeRange range) const;
   void saw(std::int64_t min, std::int64_t max);
+  template <class Point>
+  void note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t newest);
   void register_unknown(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
   void defined(const std::vector<Definition>& definitions);
   Status load_segments();

@@ -1,6 +1,7 @@
 // The read side of the metric engine: which series have samples in a range, and what the samples are.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 
 #include "daemon/base/check.hpp"
 #include "storage/series/merge.hpp"
@@ -22,6 +23,10 @@ std::size_t series_at_once(TimeRange range) {
   const auto samples = static_cast<std::uint64_t>(range.max - range.min) / usual_interval_ms + 1;
   return std::clamp<std::size_t>(samples_at_once / std::min<std::uint64_t>(samples, samples_at_once), 16, 4096);
 }
+
+// A power of two: then a series that comes or goes moves no other from one part to another, but for the few times when the number
+// changes. Sums of parts stay the same to the last bit as long as it does not.
+std::size_t parts_for(std::size_t series) { return std::bit_floor(std::clamp<std::size_t>(series / part_series_min, 1, parts_max)); }
 
 }  // namespace
 
@@ -65,16 +70,22 @@ Status SeriesEngine::select_parts(const SeriesQuery& query, const Runner& run, c
   bounded.min = std::max(bounded.min, time_min());
   bounded.max = std::max(bounded.min, std::min(bounded.max, time_max()));
   Reading reading{query, std::move(heads), std::move(segments), series_at_once(bounded)};
-  const std::size_t parts = std::clamp<std::size_t>(wanted.size() / part_series_min, 1, parts_max);
+  const std::size_t parts = parts_for(wanted.size());
   std::vector<Status> ends(parts);
+  // Series are in order of their vshards, which are a hash of their labels.
+  const auto first_of = [&](std::size_t part) {
+    return static_cast<std::size_t>(std::ranges::lower_bound(wanted, kv::vshards * part / parts, {}, &SeriesRef::vshard) - wanted.begin());
+  };
   run(parts, [&](std::size_t part) {
-    const std::size_t from = wanted.size() * part / parts, to = wanted.size() * (part + 1) / parts;
+    const std::size_t from = first_of(part), to = first_of(part + 1);
     ends[part] = read_part(reading, std::span(wanted).subspan(from, to - from), part, visit);
     if (!ends[part]) reading.stopped = true;
   });
   for (const Status& end : ends) PLUMBLINE_CHECK_OK(end);
   return {};
 }
+
+std::size_t SeriesEngine::parts_of(const Matchers& matchers) const { return parts_for(index_.resolve(matchers).cardinality()); }
 
 Status SeriesEngine::read_part(Reading& reading, std::span<const SeriesRef> wanted, std::size_t part, const PartVisitor& visit) const {
   const SeriesQuery& query = reading.query;

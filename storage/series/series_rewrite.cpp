@@ -67,8 +67,6 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
     sort_segments(*list);
     segments_ = std::move(list);
   }
-  if (dropped)
-    for (const auto& input : inputs) changes_.note(input->info().min_t);
   for (const auto& input : inputs)
     if (auto removed = files_.remove(input->info().name); !removed)
       log_.warn("a rewritten segment still takes space",
@@ -114,7 +112,11 @@ Status SeriesEngine::erase(const Roaring& ids, TimeRange range) {
                                                   any = true;
                                                   return {};
                                                 }));
-    if (any) PLUMBLINE_CHECK_OK(rewrite({segment}, dropped));
+    if (!any) continue;
+    PLUMBLINE_CHECK_OK(rewrite({segment}, dropped));
+    std::vector<SeriesId> gone;
+    for (const SeriesId id : segment->ids() & ids) gone.push_back(id);
+    index_.visit_metrics(gone, [&](std::size_t, std::string_view metric) { changes_.note(metric, std::max(range.min, segment->info().min_t)); });
   }
   return erase_tiers(ids, range);
 }

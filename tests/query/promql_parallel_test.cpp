@@ -1,8 +1,10 @@
 // Reading in parts on several threads, and windows that slide: the same answers as one thread and as each window by itself.
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <new>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -49,25 +51,38 @@ TEST_CASE("a sliding window answers as each window by itself") {
   for (int round = 0; round < 200; ++round) {
     std::vector<Sample> samples(1 + random() % 300);
     const bool odd = round % 2 == 1;  // with what breaks sums and orders
-    for (std::size_t i = 0; i < samples.size(); ++i)
-      samples[i] = {static_cast<std::int64_t>(i) * 15'000,
-                    odd && random() % 20 == 0 ? one_of({NAN, INFINITY, -INFINITY, 1e308, -1e308, -0.0})
-                                              : static_cast<double>(random() % 50) / one_of({1, 3, 1e-6})};
+    std::int64_t t = static_cast<std::int64_t>(random() % 10'000'000) - 5'000'000;
+    for (Sample& s : samples)
+      s = {t += 1 + static_cast<std::int64_t>(random() % 30'000), odd && random() % 20 == 0
+                                                                      ? one_of({NAN, INFINITY, -INFINITY, 1e308, -1e308, -0.0, 0})
+                                                                      : static_cast<double>(random() % 50) / one_of({1, 3, 1e-6})};
+    const std::int64_t range = 1 + static_cast<std::int64_t>(random() % (random() % 2 == 0 ? 100'000 : 3'000'000));
     for (const promql::Fn fn : {promql::Fn::sum_over_time, promql::Fn::avg_over_time, promql::Fn::min_over_time, promql::Fn::max_over_time,
                                 promql::Fn::ts_of_min_over_time, promql::Fn::ts_of_max_over_time, promql::Fn::quantile_over_time}) {
       REQUIRE(promql::Sliding::supports(fn));
-      promql::Sliding sliding(fn, samples);
+      // The second one begins later, with other samples before it, and knows nothing of the first's windows.
+      promql::Sliding sliding(fn, samples, range);
+      std::optional<promql::Sliding> second;
+      std::size_t second_from = 0;
       const double q = one_of({0, 0.5, 0.99, 1});
-      std::size_t low = 0, high = 0;
-      while (high < samples.size()) {
-        high = std::min(samples.size(), high + 1 + random() % (random() % 10 == 0 ? 100 : 5));
-        low = std::min(high - 1, low + random() % (random() % 10 == 0 ? 100 : 5));
+      for (std::int64_t end = samples.front().t; end < samples.back().t + range;
+           end += static_cast<std::int64_t>(random() % (random() % 10 == 0 ? 1'000'000 : 60'000))) {
+        const auto low = static_cast<std::size_t>(std::ranges::upper_bound(samples, end - range, {}, &Sample::t) - samples.begin());
+        const auto high = static_cast<std::size_t>(std::ranges::upper_bound(samples, end, {}, &Sample::t) - samples.begin());
+        if (low == high) continue;
         promql::Window w;
         w.samples = std::span(samples).subspan(low, high - low);
         w.p1 = q;
-        double direct = 0, slid = 0;
+        double direct = 0, slid = 0, again = 0;
         REQUIRE(promql::evaluate_window(fn, w, direct));
-        if (!sliding.at(low, high, q, slid)) {
+        const bool can = sliding.at(low, high, end, q, slid);
+        if (!second || random() % 30 == 0) {
+          second_from = low - random() % (low + 1);
+          second.emplace(fn, std::span(samples).subspan(second_from), range);
+        }
+        REQUIRE(second->at(low - second_from, high - second_from, end, q, again) == can);
+        if (can) CHECK((std::bit_cast<std::uint64_t>(again) == std::bit_cast<std::uint64_t>(slid) || std::isnan(slid)));
+        if (!can) {
           const bool sums = fn == promql::Fn::sum_over_time || fn == promql::Fn::avg_over_time;
           CHECK(sums);
           continue;

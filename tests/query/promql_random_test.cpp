@@ -1,11 +1,13 @@
 // Random texts and random expressions: nothing stops the parser, and whatever it accepts evaluates to an answer or to an
 // error, the same for an instant query and for the one step of a range query.
+#include <algorithm>
 #include <iostream>
 #include <random>
 #include <string>
 
 #include <catch2/catch.hpp>
 
+#include "query/promql/ast.hpp"
 #include "query/query.hpp"
 #include "tests/query/random_expressions.hpp"
 #include "tests/support/support.hpp"
@@ -40,6 +42,26 @@ void fill(test::MemoryStore& store, Generator& g) {
   REQUIRE(store.write(std::move(batch)));
 }
 
+// Whether an aggregation depends on the order of series that another node has put in order: a range query's are by labels, an instant
+// query's as Prometheus has them, and ties and last bits differ.
+bool depends_on_order(const query::promql::Expr& e) {
+  using namespace query::promql;
+  const auto any = [](auto&&... parts) { return (depends_on_order(parts) || ...); };
+  switch (e.kind) {
+    case Kind::subquery: return any(*static_cast<const Subquery&>(e).inner);
+    case Kind::paren: return any(*static_cast<const Paren&>(e).inner);
+    case Kind::unary: return any(*static_cast<const Unary&>(e).inner);
+    case Kind::binary: return any(*static_cast<const Binary&>(e).left, *static_cast<const Binary&>(e).right);
+    case Kind::call: return std::ranges::any_of(static_cast<const Call&>(e).arguments, [&](const ExprPtr& a) { return any(*a); });
+    case Kind::aggregate: {
+      const auto& a = static_cast<const Aggregate&>(e);
+      const bool free = a.op == Tok::min || a.op == Tok::max || a.op == Tok::count || a.op == Tok::group || a.op == Tok::quantile;
+      return (!free && unwrap(*a.inner).kind != Kind::selector) || any(*a.inner) || (a.parameter && any(*a.parameter));
+    }
+    default: return false;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("random expressions evaluate or fail, and agree between instant and range") {
@@ -60,11 +82,15 @@ TEST_CASE("random expressions evaluate or fail, and agree between instant and ra
     CHECK(query::format_promql(*printed) == *printed);
     const std::int64_t t = static_cast<std::int64_t>(g.below(700)) * 1000;
     const auto instant = engine.instant(text, t);
-    const auto range = engine.range(text, t, t, 1000);
+    // A step so long that no window slides: sums that do are added in another order.
+    const auto range = engine.range(text, t, t, 10'000'000);
     static_cast<void>(engine.range(text, 0, 600'000, 37'000));
     if (text.find("step()") != std::string::npos) continue;
     // Sorting does nothing in a range query (as in Prometheus): what depends on order, topk's ties or a sum's last bit, differs.
     if (text.find("sort") != std::string::npos) continue;
+    const auto tree = query::promql::parse(text);
+    REQUIRE(tree);
+    if (depends_on_order(**tree)) continue;
     CHECK(instant.has_value() == range.has_value());
     if (!instant || !range) continue;
     ++answered;
