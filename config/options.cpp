@@ -73,7 +73,7 @@ constexpr Option table[] = {
     {"global.scrape_timeout", Type::duration, "10s", "Time limit of jobs that name none; a job with a shorter interval takes its interval.", 10, day},
     {"global.evaluation_interval", Type::duration, "1m", "Interval of rule groups, SLOs and drift rules that name none.", 100, day},
     {"global.external_labels", Type::label_pairs, "", "Labels that name this installation in notifications."},
-    {"external_url", Type::url, "", "Where people reach this daemon; written into notifications."},
+    {"external_url", Type::url, "", "Where people reach this daemon; the links of notifications lead there. Without it, to the first address of server.http_listen (to the host's name, when that is every address)."},
 
     {"scrape_configs", Type::list, "", "Jobs to scrape, as in Prometheus."},
     {"scrape_configs[].job_name", Type::text, required, "Value of the `job` label; unique."},

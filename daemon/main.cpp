@@ -9,6 +9,9 @@ int main(int argc, char** argv) {
   using namespace plumbline;
   CLI::App app{"Plumbline: one daemon that tells whether models in production still are what they were"};
   app.require_subcommand(1);
+  const query::BuildInfo build = daemon::build_info();
+  const std::string versions = fmt::format("plumbline {} (revision {}, on-disk format {})", build.version, build.revision, storage::format_version);
+  app.set_version_flag("--version", versions);
 
   std::string config_file, data_dir, grpc_listen;
   std::vector<std::string> http_listen, sets;
@@ -66,8 +69,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   if (version->parsed()) {
-    const query::BuildInfo build = daemon::build_info();
-    fmt::print("plumbline {} (revision {}, on-disk format {})\n", build.version, build.revision, storage::format_version);
+    fmt::print("{}\n", versions);
     return 0;
   }
   if (check->parsed()) return daemon::check(check_file);

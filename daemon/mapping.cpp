@@ -5,10 +5,18 @@
 #include <iterator>
 #include <thread>
 
+#include <unistd.h>
+
+#include "daemon/external_url.hpp"
 #include "query/promql/ast.hpp"
 
 namespace plumbline::daemon {
 namespace {
+
+std::string host_name() {
+  char name[256] = {};  // longer than Linux allows
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
 
 alerting::Place place_of(const config::Place& place) { return {place.file, place.line, place.column}; }
 
@@ -266,7 +274,7 @@ config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::v
   for (const config::Receiver& receiver : config.receivers) out.receivers.push_back(receiver_of(receiver));
   if (config.route) out.route = route_of(*config.route);
   out.external_labels = config.global.external_labels;
-  out.external_url = config.external_url;
+  out.external_url = config.external_url.empty() ? default_external_url(config.server.http_listen, host_name()) : config.external_url;
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return out;
 }
