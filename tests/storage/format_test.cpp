@@ -228,3 +228,19 @@ TEST_CASE("a downsampled day reads back whatever it holds, and damage to it is r
       }
     }
 }
+
+TEST_CASE("a bucket of thousands of large numbers keeps its sum") {
+  using namespace storage::series;
+  constexpr std::uint32_t day = 19675;
+  std::vector<std::int64_t> times;
+  std::vector<double> values;
+  for (int i = 0; i < 3600; ++i) {
+    times.push_back(std::int64_t{day} * day_ms + 1 + i * 1000);
+    values.push_back(9e15 - i);
+  }
+  const std::vector<TierSeries> group{{{3, 300}, to_buckets(times, values, tier_1h)}};
+  REQUIRE(group[0].buckets.size() == 1);
+  const auto back = decode_tier_group(encode_tier_group(group, day, tier_1h), day, tier_1h).value();
+  CHECK(back[0].buckets[0].summary.count == 3600);
+  CHECK(back[0].buckets[0].summary.sum == Approx(9e15 * 3600 - 3599.0 * 1800).epsilon(1e-13));
+}
