@@ -200,9 +200,10 @@ class Builder final : public YAML::EventHandler {
       top.has_key = true;
     } else {
       top.has_key = false;
-      if (top.key.text == "<<" && !top.key.quoted) return merge(top, std::move(node));
       const auto [first, is_new] = top.lines_of_keys.emplace(top.key.text, top.key.place.line);
-      if (is_new) {
+      if (is_new && top.key.text == "<<" && !top.key.quoted) {
+        merge(top, std::move(node));
+      } else if (is_new) {
         top.node.entries.push_back({std::move(top.key), std::move(node)});
       } else {
         report({top.key.place,

@@ -99,6 +99,7 @@ struct Api {
   Result<Response> run(const Request& r, std::size_t limit, const AskedQuery& asked) const {
     PLUMBLINE_TRY(EngineOptions options, engine_params(r, engine->options()));
     PLUMBLINE_TRY(options.resolution_max, resolution_param(r, asked.step_ms));
+    if (!reader->tiers().any) options.resolution_max = Millis(0);  // some clients ask for them always
     const std::string_view wanted = text_param(r, "stats");
     QueryStats stats;
     stats.count_steps = !wanted.empty();

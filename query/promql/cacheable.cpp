@@ -55,6 +55,7 @@ Names names(const Expr& e) {
       if (b.op == Tok::land || b.op == Tok::lunless) return left;
       if (left == Names::none && right == Names::none) return Names::none;
       if (b.op == Tok::lor) return Names::several;
+      if (std::ranges::find(b.matching.include, model::metric_name_label) != b.matching.include.end()) return Names::several;
       const bool keeps = is_comparison(b.op) && !b.return_bool;
       return !keeps ? Names::none : left_vector != right_vector ? left : Names::several;
     }
@@ -113,10 +114,9 @@ bool cacheable_call(const Call& c) {
     // As above, when names are dropped.
     if (e.kind == Kind::subquery && !keeps_name(fn) && names(e) == Names::several) return false;
     if (e.kind != Kind::matrix) continue;
-    // From summaries these are rounded otherwise than from samples, and which it is depends on the number of steps, and on seals.
+    // Summaries are rounded otherwise than samples, and come in another order; which of them it is depends on the number of steps.
     const Result<std::int64_t> range = evaluate_duration(*static_cast<const MatrixSelector&>(e).range, 0, 0, true, "");
-    const bool rounds = fn == Fn::sum_over_time || fn == Fn::avg_over_time || fn == Fn::rate || fn == Fn::increase;
-    if (!range || (rounds && *range >= summarized_ms_min)) return false;
+    if (!range || (summarizable(fn) && *range >= summarized_ms_min)) return false;
   }
   return true;
 }

@@ -108,6 +108,8 @@ namespace {
 
 bool is_rate(Fn fn) { return fn == Fn::rate || fn == Fn::increase || fn == Fn::delta; }
 
+bool has_floats(const Column& column) { return std::ranges::find(column.present, std::uint8_t{1}) != column.present.end(); }
+
 // What the sender knew is about its own samples, not about steps.
 HistogramPtr without_reset_hint(const NativeHistogram& h) {
   auto out = std::make_shared<NativeHistogram>(h);
@@ -269,7 +271,7 @@ Evaluator::PartSink Evaluator::named_parts(const Call& c, const PartSink& sink) 
   };
   return [this, &c, sink, counter, one_metric, seen = std::make_shared<Seen>()](std::size_t part, Column&& column) -> Status {
     std::string& informed = seen->informed[part];
-    if (const std::string_view name = column.labels.metric(); counter && name != informed && column.histograms.empty()) {
+    if (const std::string_view name = column.labels.metric(); counter && name != informed && (column.histograms.empty() || has_floats(column))) {
       informed = name;
       inform_counter(c, column.labels);
     }

@@ -115,6 +115,7 @@ class Evaluator {
     model::TimeRange times;
     std::size_t left = 1;   // places that still want it
     bool too_large = false; // to be kept
+    std::uint64_t series_read = 0;  // for it; read anew they do not count again
     std::optional<Grid> grid;  // at which `columns` are known
     Columns columns;
     Notes notes;

@@ -145,6 +145,23 @@ bool is_range_function(Fn fn) {
   }
 }
 
+bool summarizable(Fn fn) {
+  switch (fn) {
+    case Fn::rate:
+    case Fn::increase:
+    case Fn::delta:
+    case Fn::sum_over_time:
+    case Fn::avg_over_time:
+    case Fn::min_over_time:
+    case Fn::max_over_time:
+    case Fn::count_over_time:
+    case Fn::present_over_time:
+    case Fn::first_over_time:
+    case Fn::last_over_time: return true;
+    default: return false;
+  }
+}
+
 bool keeps_name(Fn fn) { return fn == Fn::first_over_time || fn == Fn::last_over_time; }
 
 std::vector<std::size_t> counter_resets(std::span<const double> values) {

@@ -56,6 +56,8 @@ bool ends_like_counter(std::string_view name);
 bool is_range_function(Fn fn);
 // Windows shorter than this are never answered from the store's summaries.
 inline constexpr std::int64_t summarized_ms_min = 4 * 3'600'000;
+// Whether summaries of windows may say it.
+bool summarizable(Fn fn);
 // first_over_time and last_over_time keep the metric's name.
 bool keeps_name(Fn fn);
 // False: no value at this step.

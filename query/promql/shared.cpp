@@ -47,11 +47,16 @@ bool Evaluator::repeats(const Expr& e, model::TimeRange times) {
 Status Evaluator::each_shared(Shared& shared, const Expr& e, const Grid& grid, const Sink& sink) {
   --shared.left;
   if (!shared.grid) {
+    if (shared.too_large) series_read_ -= shared.series_read;
     if (shared.left == 0 || shared.too_large) return each_alone(e, grid, sink);
     PLUMBLINE_CHECK_OK(evaluate_shared(shared, e, grid, sink));
     if (shared.too_large) return {};
   } else {
-    if (!same(*shared.grid, grid)) return each_alone(e, grid, sink);
+    if (!same(*shared.grid, grid)) {  // below what is the same at every step
+      if (shared.left == 0) release(std::exchange(shared.columns, {}));
+      series_read_ -= shared.series_read;
+      return each_alone(e, grid, sink);
+    }
     // As if it had been evaluated here.
     for (const Note& n : shared.notes) note({n.warning, e.pos.begin + (n.at - shared.first->pos.begin), n.message});
     count(shared.per_step);
@@ -80,6 +85,7 @@ Status Evaluator::evaluate_shared(Shared& shared, const Expr& e, const Grid& gri
     note_takers_.push_back(&shared.notes);
   }
   std::size_t points = 0;
+  const std::uint64_t series_before = series_read_;
   const Status done = each_alone(e, grid, [&](Column&& c) -> Status {
     if (shared.too_large) return sink(std::move(c));
     points += c.values.size();
@@ -93,6 +99,7 @@ Status Evaluator::evaluate_shared(Shared& shared, const Expr& e, const Grid& gri
     Lock lock(notes_mutex_);
     std::erase(note_takers_, &shared.notes);
   }
+  shared.series_read = series_read_ - series_before;
   per_step_ = all_steps;
   count(shared.per_step);
   PLUMBLINE_CHECK_OK(done);

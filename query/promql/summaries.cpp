@@ -25,23 +25,6 @@ constexpr std::array<std::int64_t, 2> resolutions_ms{3'600'000, 300'000};
 constexpr std::int64_t buckets_min = 2;
 constexpr std::int64_t buckets_auto = 5;
 
-bool summarizable(Fn fn) {
-  switch (fn) {
-    case Fn::rate:
-    case Fn::increase:
-    case Fn::delta:
-    case Fn::sum_over_time:
-    case Fn::avg_over_time:
-    case Fn::min_over_time:
-    case Fn::max_over_time:
-    case Fn::count_over_time:
-    case Fn::present_over_time:
-    case Fn::first_over_time:
-    case Fn::last_over_time: return true;
-    default: return false;
-  }
-}
-
 // False: no value at this step.
 bool evaluate_summary(Fn fn, const model::WindowSummary& s, std::int64_t end, std::int64_t range, double& out) {
   const Edges edges{{s.first_t, s.first}, {s.last_t, s.last}, s.count};
@@ -97,6 +80,13 @@ bool Evaluator::by_summaries(const Timing& timing, const Grid& grid) const {
 Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, const Grid& grid, const Sink& sink) {
   const Fn fn = c.function->id;
   const Timing& timing = timings_.at(&m);
+  // A window and its answer take as much as six points.
+  struct Held {
+    Evaluator& evaluator;
+    const std::size_t points;
+    ~Held() { evaluator.release(points); }
+  } held{*this, 6 * grid.count};
+  PLUMBLINE_CHECK_OK(charge(held.points));
   std::vector<model::TimeRange> windows;
   windows.reserve(grid.count);
   for (std::size_t i = 0; i < grid.count; ++i) {
@@ -108,13 +98,15 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   query.series_max = context_.options.series_max;
   query.resolution_max = resolution(timing.range);
   Columns columns;
-  std::uint64_t series = 0;
+  std::uint64_t series = 0, looked_at = 0;
   std::vector<std::uint64_t> counts(per_step_ != nullptr ? grid.count : 0);
   std::optional<Stopwatch> reading;
   reading.emplace(context_, &QueryStats::read_s);
   Status inside;
   bool exact = true;
   const Result<bool> read = context_.reader.windows(query, windows, [&](const Labels& labels, std::span<const model::WindowSummary> summaries) {
+    inside = charge(grid.count);
+    if (!inside) return false;
     Column column(labels, grid.count);
     for (std::size_t i = 0; i < grid.count; ++i) {
       const model::WindowSummary& s = summaries[i];
@@ -125,25 +117,29 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
       double v = 0;
       if (evaluate_summary(fn, s, windows[i].max, timing.range, v)) column.set(i, v);
     }
+    if (!exact || !column.any()) release(grid.count);
     if (!exact) return false;
     ++series;
     if (column.any()) columns.push_back(std::move(column));
-    if (columns.size() % 1024 == 0) inside = tick();
+    if ((looked_at += grid.count + 256) > 256 * 1024) {
+      looked_at = 0;
+      inside = tick();
+    }
     return inside.has_value();
   });
   reading.reset();  // what the sink does is not reading
   PLUMBLINE_CHECK_OK(inside);
   PLUMBLINE_TRY(const bool floats_only, read);
-  if (!exact || !floats_only) return false;
+  if (!exact || !floats_only) {
+    release(columns);
+    return false;
+  }
   count(counts);
   if (context_.stats != nullptr)
     context_.stats->selectors.push_back({selector_text(query.matchers), {windows.front().min, windows.back().max}, series, 0, true});
   std::ranges::sort(columns, {}, &Column::labels);
   const Sink named = named_sink(c, sink);
-  for (Column& column : columns) {
-    PLUMBLINE_CHECK_OK(charge(grid.count));
-    PLUMBLINE_CHECK_OK(named(std::move(column)));
-  }
+  for (Column& column : columns) PLUMBLINE_CHECK_OK(named(std::move(column)));
   return true;
 }
 

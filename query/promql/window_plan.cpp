@@ -8,6 +8,9 @@ namespace plumbline::query::promql {
 
 namespace {
 
+// A piece keeps all times of its chunk, some 480 of them, in windows.
+constexpr std::size_t piece_worth = 160;
+
 // Times that differ may share it: they are compared before a plan is believed.
 std::uint64_t mark_of(std::size_t count, std::int64_t first, std::int64_t last) {
   std::uint64_t mark = count;
@@ -96,7 +99,7 @@ std::shared_ptr<const WindowPlan> WindowPlans::keep(std::uint64_t mark, Known fr
   const auto known = std::make_shared<const Known>(std::move(fresh));
   Lock lock(mutex_);
   if (kept_ < windows_kept_max && known_.try_emplace(mark, known).second)
-    kept_ += ends_.size() + known->plan->times.size() / 3 * (known->pieces.empty() ? 1 : 2);
+    kept_ += ends_.size() + known->plan->times.size() / 3 + known->pieces.size() * piece_worth + 8;
   return known->plan;
 }
 
