@@ -294,7 +294,7 @@ TEST_CASE("what depends on more than the step is not kept", "[cache]") {
     return promql::cacheable(**e);
   };
   for (const char* yes : {"m", "rate(m[5m])", "rate(m[5m] offset 1h)", "sum by (a) (m) / on (a) group_left n", "topk(3, m)", "time()",
-                          "rate(m[5m] anchored)", "max_over_time(m[5m:1m] offset 5m)", "m offset (5m + 1m)", "-m", "-(sum(m) or n * 2)", "max_over_time(m[1d])",
+                          "rate(m[5m] anchored)", "max_over_time(m[5m:1m] offset 5m)", "m offset (5m + 1m)", "-m", "-(sum(m) or n * 2)", "max_over_time(m[3h])",
                           "sum_over_time(m[3h])", "increase(m[30m:1m])", "label_replace(sum by (b) (m), \"a\", \"$1\", \"b\", \"(.*)\")",
                           "label_join(label_replace(sum by (b) (m), \"a\", \"\", \"b\", \"\"), \"c\", \"\", \"a\")", "histogram_quantiles(m, \"q\", 0.5, 0.9)",
                           "label_replace(topk(1, max without (a) (m)), \"a\", \"\", \"b\", \"\")", "last_over_time((m or n)[5m:1m])"})
@@ -304,7 +304,7 @@ TEST_CASE("what depends on more than the step is not kept", "[cache]") {
                          "rate(m[range()])", "rate(m[step()])", "1 + (m @ 3)", "max_over_time((m offset -1m)[5m:1m])", "sum(m) > bool scalar(m @ 1)",
                          "label_replace(m, \"a\", \"$1\", \"b\", \"(.*)\")", "label_join(sum by (a) (m), \"a\", \"\", \"b\")", "-(m or n)", "rate((m or n)[5m:1m])",
                          "sum(-(m or sum(n)))", "label_replace(max without (b) (m), \"a\", \"\", \"b\", \"\")", "rate(m[4h])", "sum(increase(m[1d]))",
-                         "avg_over_time(m[4h])", "sum_over_time(m[1w])", "histogram_quantiles(m, \"q\", time())",
+                         "avg_over_time(m[4h])", "min(min_over_time(m[4h]))", "-(m * on (a) group_left (__name__) (n or on (a) o))", "sum_over_time(m[1w])", "histogram_quantiles(m, \"q\", time())",
                          "label_replace(label_replace(sum(m), \"a\", \"\", \"b\", \"\"), \"a\", \"\", \"b\", \"\")", "-count_values(\"__name__\", m)"})
     CHECK_FALSE(keeps(no));
   // Annotations say something of the steps they come from.
