@@ -594,7 +594,7 @@ def backup_and_restore(c):
         salvaged = cli("verify", "--salvage", target)
         assert salvaged.returncode == 0 and ": ok (" in salvaged.stdout and f"moved: segments/{segment.name} to damaged-1/" in salvaged.stdout, salvaged
         assert (target / "damaged-1/segments" / segment.name).read_bytes() == damaged
-        third = Daemon(c.binary, c.folder / "restored").start()
+        third = other.start()
         try:
             assert third.value("count(kept) or vector(0)") <= 200
             refused = cli("verify", "--salvage", target)
