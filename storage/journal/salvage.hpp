@@ -24,7 +24,8 @@ struct Salvaged {
 using RecordVisit = std::function<Status(std::uint64_t sequence, std::string_view record)>;
 // Visits every record that verifies, by ascending number, each once: also those behind damage, behind a damaged header and behind a
 // file that is missing. Bytes that were never acknowledged, as the next file's header says, are passed over. `directory` is named
-// in what is lost as `name`. Blocks: on disk. Fails: unsupported (a newer version), io, and what `visit` fails with.
+// in what is lost as `name`. Of a file whose bytes look like the beginnings of ever more records that are none the rest is given up.
+// Blocks: on disk. Fails: unsupported (a newer version), io, and what `visit` fails with.
 Result<Salvaged> salvage(const std::string& directory, const std::string& name, std::shared_ptr<rocksdb::FileSystem> file_system,
                          std::uint64_t after, const RecordVisit& visit);
 
