@@ -28,6 +28,12 @@ Status written(const IOStatus& status, const std::string& path) {
   if (status.ok()) return {};
   return fail(Code::unavailable, path + (status.IsNoSpace() ? ": the disk is full: " : ": the disk refuses writes: ") + status.ToString());
 }
+// A link is removed or named as what it is: what it leads to is outside of the tree, and not ours to walk or to delete. RocksDB's
+// FileSystem does not know links; on a disk that is none of the machine's there are none.
+bool is_link(const std::string& path) {
+  std::error_code none;
+  return std::filesystem::is_symlink(std::filesystem::symlink_status(path, none));
+}
 std::string parent_of(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
@@ -53,7 +59,12 @@ Result<std::uint64_t> FileTree::size(const std::string& path) const {
 Result<std::vector<std::string>> FileTree::list(const std::string& directory) const {
   std::vector<std::string> names;
   const IOStatus status = file_system_->GetChildren(directory, IOOptions(), &names, nullptr);
-  if (absent(status)) return std::vector<std::string>{};
+  if (absent(status)) {
+    // RocksDB answers the same for a directory that may not be read.
+    PLUMBLINE_TRY(const bool there, exists(directory));
+    if (there) return fail(Code::io, directory + ": it is there and cannot be read: run this as the user that owns it");
+    return std::vector<std::string>{};
+  }
   if (!status.ok()) return unread(status, directory);
   std::erase_if(names, [](const std::string& n) { return n == "." || n == ".."; });
   std::ranges::sort(names);
@@ -70,6 +81,10 @@ Result<std::vector<std::string>> FileTree::files(const std::string& directory) c
     PLUMBLINE_TRY(const auto names, list(below.empty() ? directory : directory + "/" + below));
     for (const std::string& name : names) {
       const std::string path = below.empty() ? name : below + "/" + name;
+      if (is_link(directory + "/" + path)) {
+        out.push_back(path);
+        continue;
+      }
       bool is_directory = false;
       const IOStatus status = file_system_->IsDirectory(directory + "/" + path, IOOptions(), &is_directory, nullptr);
       if (!status.ok()) return unread(status, directory + "/" + path);
@@ -135,6 +150,7 @@ Status FileTree::rename(const std::string& from, const std::string& to) const {
 Status FileTree::sync(const std::string& directory) const { return written(sync_directory(*file_system_, directory), directory); }
 
 Status FileTree::remove(const std::string& directory) const {
+  if (is_link(directory)) return remove_file(directory);
   PLUMBLINE_TRY(const bool there, exists(directory));
   if (!there) return {};
   PLUMBLINE_TRY(const auto all, files(directory));

@@ -24,9 +24,9 @@ class FileTree {
 
   Result<bool> exists(const std::string& path) const;
   Result<std::uint64_t> size(const std::string& path) const;
-  // Names in a directory, sorted; empty when there is no such directory.
+  // Names in a directory, sorted; empty when there is no such directory. Fails also: io (it is there and cannot be read).
   Result<std::vector<std::string>> list(const std::string& directory) const;
-  // Paths below the directory of every file in it and in its directories, sorted. At most eight levels.
+  // Paths below the directory of every file in it and in its directories, sorted. At most eight levels. A link is a file here.
   Result<std::vector<std::string>> files(const std::string& directory) const;
 
   // Makes a directory and those above it; durable.
@@ -37,7 +37,7 @@ class FileTree {
   Status link(const std::string& from, const std::string& to) const;
   Status rename(const std::string& from, const std::string& to) const;  // on one file system; durable
   Status sync(const std::string& directory) const;                      // the names in it
-  // A directory and all that is in it. Not there: fine.
+  // A directory and all that is in it; of links, and when it is one, the link alone. Not there: fine.
   Status remove(const std::string& directory) const;
   Status remove_file(const std::string& path) const;  // durable
 
