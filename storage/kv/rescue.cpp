@@ -11,6 +11,7 @@
 #include <rocksdb/file_system.h>
 #include <rocksdb/write_batch.h>
 
+#include "daemon/base/text.hpp"
 #include "storage/kv/close_mark.hpp"
 #include "storage/kv/file_tree.hpp"
 #include "storage/kv/files.hpp"
@@ -72,8 +73,9 @@ class Rescue {
       if (!name.starts_with("ingest-")) damaged_[name] = what;
     if (changed.empty() && tables.empty() && logs.empty()) {
       PLUMBLINE_TRY(const bool same, copy());
-      if (same) return Rescued{std::move(kv_), true, {}};
+      if (same) return Rescued{std::move(kv_), true, true, {}};
     }
+    const bool meta_whole = logs.empty() && meta_reads(changed);
     for (const auto& [name, what] : changed)
       if (!std::ranges::binary_search(names_, name)) lost_.push_back({name, "", what, ""});
     PLUMBLINE_CHECK_OK(link_tables());
@@ -85,7 +87,7 @@ class Rescue {
     for (const std::string& name : names_)
       if (name.ends_with(".log")) PLUMBLINE_CHECK_OK(log_file(*files, name));
     PLUMBLINE_CHECK_OK(write_rest());
-    return Rescued{std::move(kv_), false, std::move(lost_)};
+    return Rescued{std::move(kv_), false, meta_whole, std::move(lost_)};
   }
 
  private:
@@ -95,6 +97,15 @@ class Rescue {
   Status open() {
     PLUMBLINE_TRY(kv_, Kv::open({.path = to_, .file_system = file_system_}, log_, registry_));
     return {};
+  }
+
+  // A database that opens as it is lacks no table, and a table that is damaged elsewhere costs the family meta nothing.
+  bool meta_reads(const std::vector<std::pair<std::string, std::string>>& changed) const {
+    for (const auto& [name, what] : changed)
+      if (name.ends_with(".log") || !std::ranges::binary_search(names_, name)) return false;
+    Registry unseen;
+    const auto as_it_is = Kv::open({.path = from_, .file_system = file_system_, .read_only = true}, log_, unseen);
+    return as_it_is && (*as_it_is)->scan(Family::meta, "", "", [](std::string_view, std::string_view) { return true; });
   }
 
   // False: it is damaged in a way that shows only now. Then `to` is empty again.
@@ -165,11 +176,16 @@ class Rescue {
   }
 
   Status table(const std::string& name, const std::string& what) {
+    std::uint64_t differing = 0;
+    std::string first;
     const auto rest = salvage_table(from(name), file_system_, [&](std::string_view family, std::string_view key, std::string_view value) -> Status {
       const auto ours = family_of(family);
       if (!ours) return {};
       PLUMBLINE_TRY(const auto there, kv_->get(*ours, key));
-      if (there) return {};
+      if (there) {
+        if (*there != value && ++differing == 1) first = "the first is " + hex(key) + " of family " + std::string(family_name(*ours));
+        return {};
+      }
       batch_.put(*ours, key, value);
       return batch_.bytes() < batch_bytes_max ? Status{} : write_rest();
     });
@@ -181,6 +197,9 @@ class Rescue {
     lost_.push_back({name, "family " + (rest->family == "default" ? "meta" : rest->family),
                      std::to_string(rest->entries - std::min(rest->entries, rest->read)) + " of " + std::to_string(rest->entries) +
                          " entries do not read: " + what, ""});
+    if (differing > 0)
+      lost_.push_back({name, "", "it has other values than sound tables of " + std::to_string(differing) +
+                                     " keys, and theirs stay, which may be the older ones; " + first, ""});
     return {};
   }
 

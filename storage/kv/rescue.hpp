@@ -19,11 +19,13 @@ Result<std::vector<std::string>> database_files(const std::string& directory, co
 struct Rescued {
   std::unique_ptr<Kv> kv;             // open for writing
   bool whole = false;                 // nothing was damaged: it is the same database
+  bool meta_whole = false;            // the family meta, in which the lists of files are, lost nothing
   std::vector<model::Problem> lost;   // what did not read
 };
-// `from` is not opened and nothing in it changes; `to` is there and empty. A sound database is linked and copied. Of a damaged one:
+// `from` is at most opened for reading, and nothing in it changes; `to` is there and empty. A sound database is linked and copied. Of a damaged one:
 //   - its sound tables are linked, and a new manifest is made of them;
-//   - of a damaged table every block that verifies is read; where a sound table has the key too, that one's value stays;
+//   - of a damaged table every block that verifies is read; where a sound table has the key too, that one's value stays, although it
+//     may be the older one: when they differ, `lost` says so;
 //   - of its logs every record that verifies is written again, behind all tables: a log is newer than they are, or the same.
 // A removal in what is lost is undone. Blocks: as long as reading everything takes.
 // Fails: unsupported (families of a newer version), unavailable (the disk is full), io.
