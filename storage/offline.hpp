@@ -39,6 +39,8 @@ Result<VerifyReport> verify(const std::string& directory, std::shared_ptr<rocksd
 struct SalvageReport {
   std::vector<model::Problem> found;  // as verify() names them; empty: the directory was sound and is as it was
   std::vector<model::Problem> lost;   // what of it could not be read
+  std::vector<model::Problem> taken;  // files that no list names any more and that are kept, as the list may have lost them
+  std::string ended;                  // the folder of an earlier salvage that was interrupted and that this call ended; empty: none
   std::string kept;                   // the folder of the directory that the damaged files are in; empty: none
   std::vector<std::string> moved;     // which, below the directory
   VerifyReport after;
@@ -48,8 +50,9 @@ struct SalvageReport {
 // and the new ones into their places. Nothing is removed. Needs room for a copy of what is damaged; sound tables are linked.
 // Ended at any moment, it leaves the directory as it was, or with a file SALVAGING, on which no daemon starts and which the next
 // call goes on from. A salvaged directory is sound, so that another call does nothing. Blocks: as verify(), and for the copy.
-// Fails: conflict (a daemon has it open; a backup; a restore into it did not end), not_found, unsupported (another format),
-// unavailable (the disk is full), io.
+// Whatever it cannot read for another reason than damage stops it: a folder of segments that is not mounted must not become a
+// list without them. Fails: conflict (a daemon has it open; a backup; a restore into it did not end), not_found, unsupported (another
+// format), unavailable (the disk is full; a part is on another disk), corrupt (SALVAGING), io (what is not mounted or may not be read).
 Result<SalvageReport> salvage(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log);
 
 // Copies a backup into a directory that is empty or not there, and verifies the copy. Until that is done, and when it finds

@@ -9,6 +9,7 @@
 #include "storage/kv/kill_point.hpp"
 #include "storage/series/series_keys.hpp"
 #include "storage/store_impl.hpp"
+#include "storage/store_paths.hpp"
 
 namespace plumbline::storage {
 
@@ -18,11 +19,6 @@ constexpr std::string_view unfinished = ".partial";
 constexpr std::size_t name_max = 100;
 
 bool is_table(std::string_view name) { return name.ends_with(".sst"); }
-
-// Below the directory and nowhere else.
-bool stays_below(std::string_view name) {
-  return !name.empty() && name.front() != '/' && name.find("..") == std::string_view::npos && name.find('\0') == std::string_view::npos;
-}
 
 std::set<std::string> folders_of(const std::vector<std::string>& names) {
   std::set<std::string> out;

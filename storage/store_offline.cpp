@@ -138,6 +138,8 @@ class Verifier {
       }
       if (key != series::series_key(static_cast<std::uint16_t>(labels->fingerprint() % kv::vshards), id))
         tell("family series", place, "its key is not that of its labels " + labels->str());
+      if (const series::SeriesId twin = index_.find(*labels); twin != series::no_series)
+        tell("family series", place, "series " + std::to_string(twin) + " has the same labels: queries have it twice");
       if (const Status added = index_.restore(id, std::move(*labels)); !added) tell("family series", place, added.error().message);
       return true;
     }));

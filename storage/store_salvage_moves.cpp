@@ -1,38 +1,95 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "daemon/base/bytes.hpp"
+#include "daemon/base/text.hpp"
 #include "storage/kv/files.hpp"
 #include "storage/kv/kill_point.hpp"
 #include "storage/store_backup.hpp"
+#include "storage/store_paths.hpp"
 #include "storage/store_salvage.hpp"
 
 namespace plumbline::storage {
 
 namespace {
+
 constexpr std::string_view first_line = "plumbline salvage 1\n";
+constexpr std::string_view last_line = "crc32c ";  // and eight digits: of all before it
+
+bool below(std::string_view path, std::string_view folder) {
+  return path.size() > folder.size() + 1 && path.starts_with(folder) && path[folder.size()] == '/';
+}
+
+}  // namespace
+
+Status check_move(const std::string& from, const std::string& to) {
+  for (const std::string* path : {&from, &to}) {
+    if (std::ranges::any_of(*path, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+      return fail(Code::corrupt, "the name of a file of the directory has control characters, rename it; in hexadecimal digits it is " + hex(*path));
+    if (!stays_below(*path)) return fail(Code::corrupt, "a salvage moves no file " + *path + ": it is not below the directory");
+  }
+  const bool fresh = below(from, salvage_staging);
+  if (fresh ? below(to, salvage_staging) : !to.starts_with(kept_prefix))
+    return fail(Code::corrupt, "a salvage does not move " + from + " to " + to);
+  return {};
 }
 
 std::string encode_moves(const Moves& moves) {
   std::string out(first_line);
   for (const auto& [from, to] : moves) out += from + "\t" + to + "\n";
-  return out;
+  return out + fmt::format("{}{:08x}\n", last_line, crc32c(out));
 }
 
 Result<Moves> decode_moves(std::string_view text) {
-  if (!text.starts_with(first_line)) return fail(Code::corrupt, std::string(salvaging_mark) + ": it does not begin as the list of a salvage");
-  text.remove_prefix(first_line.size());
+  const auto refuse = [](std::string_view why) {
+    return fail(Code::corrupt, std::string(salvaging_mark) + ": " + std::string(why) + "; nothing was moved");
+  };
+  if (!text.starts_with(first_line)) return refuse("it does not begin as the list of a salvage");
+  const std::size_t end_size = last_line.size() + 9;
+  if (text.size() < first_line.size() + end_size) return refuse("it ends early");
+  const std::string_view lines = text.substr(0, text.size() - end_size);
+  if (text.substr(lines.size()) != fmt::format("{}{:08x}\n", last_line, crc32c(lines))) return refuse("its checksum is not that of its lines");
+  text = lines.substr(first_line.size());
   Moves out;
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
     const std::size_t tab = text.find('\t');
-    if (end == std::string_view::npos || tab >= end) return fail(Code::corrupt, std::string(salvaging_mark) + ": a line of it is no move");
+    if (end == std::string_view::npos || tab >= end) return refuse("a line of it is no move");
     out.emplace_back(text.substr(0, tab), text.substr(tab + 1, end - tab - 1));
+    if (const Status good = check_move(out.back().first, out.back().second); !good) return refuse(good.error().message);
     text.remove_prefix(end + 1);
   }
   return out;
 }
 
+std::string kept_of(const Moves& moves) {
+  for (const auto& [from, to] : moves)
+    if (to.starts_with(kept_prefix)) return to.substr(0, to.find('/'));
+  return "";
+}
+
+Result<Moves> read_moves(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
+  PLUMBLINE_TRY(const std::string text, kv::Files::read_only(directory, file_system)->read(std::string(salvaging_mark)));
+  return decode_moves(text);
+}
+
+Status probe_moves(const std::string& directory, const std::string& part, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
+  const std::string from = directory + "/" + std::string(salvage_staging);
+  const std::string to = directory + "/" + part + "/salvage-probe";
+  PLUMBLINE_TRY(const auto files, kv::Files::open(from, file_system));
+  PLUMBLINE_CHECK_OK(files->replace("probe", ""));
+  const kv::FileTree tree(file_system);
+  if (const Status moved = tree.rename(from + "/probe", to); !moved)
+    return fail(moved.error().code, "no file can be moved from " + from + " into " + directory + "/" + part +
+                                        ", which may be another disk: copy the data directory to one disk and salvage the copy (" +
+                                        moved.error().message + ")");
+  return tree.remove_file(to);
+}
+
 Status finish_moves(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
   const kv::FileTree tree(file_system);
-  PLUMBLINE_TRY(const std::string text, kv::Files::read_only(directory, file_system)->read(std::string(salvaging_mark)));
-  PLUMBLINE_TRY(const Moves moves, decode_moves(text));
+  PLUMBLINE_TRY(const Moves moves, read_moves(directory, file_system));
   for (const auto& [below_from, below_to] : moves) {
     const std::string from = directory + "/" + below_from;
     const std::string to = directory + "/" + below_to;

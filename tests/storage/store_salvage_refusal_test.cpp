@@ -1,0 +1,319 @@
+// What a salvage must not do: take for damage what is only not there just now, bring deleted samples back, leave the directory.
+#include <fstream>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/base/bytes.hpp"
+#include "storage/journal/frame.hpp"
+#include "storage/journal/judge.hpp"
+#include "storage/journal/salvage.hpp"
+#include "storage/kv/kv.hpp"
+#include "storage/offline.hpp"
+#include "storage/store_salvage.hpp"
+#include "store_fixture.hpp"
+
+using namespace plumbline;
+using namespace plumbline::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t day_ms = 86'400'000;
+
+Labels named(const std::string& name) { return Labels::of({{"__name__", name}}); }
+
+// Two sealed days and a record that is not, as kill -9 leaves them.
+struct Damaged : StoreFixture {
+  std::int64_t begin = 0;
+  std::string path;
+  Damaged() {
+    open();
+    begin = (clock.now_ms() / day_ms - 2) * day_ms;
+    for (int d = 0; d < 2; ++d) REQUIRE(store->write(one_series(named("a"), samples_of(d))));
+    REQUIRE(store->write(one_series(named("b"), samples_of(0))));
+    REQUIRE(store->seal());
+    reopen();  // memtables become tables
+    REQUIRE(store->write(one_series(named("a"), {{clock.now_ms(), 1.0}})));
+  }
+  std::vector<Sample> samples_of(int d) const {
+    std::vector<Sample> out;
+    for (std::int64_t t = begin + d * day_ms; t < begin + (d + 1) * day_ms; t += 60'000) out.push_back({t, static_cast<double>(t % 977)});
+    return out;
+  }
+  void kill() {
+    path = directory.path("killed");
+    for (int attempt = 0;; ++attempt) {
+      std::error_code error;
+      fs::remove_all(path);
+      fs::copy(options.path, path, fs::copy_options::recursive, error);
+      if (!error) break;
+      REQUIRE(attempt < 20);
+    }
+    store.reset();
+    options.path = path;
+  }
+  storage::SalvageReport salvaged() {
+    auto report = storage::salvage(path, nullptr, *log);
+    if (!report) FAIL(report.error().message);
+    for (const model::Problem& p : report->after.problems) FAIL_CHECK("after: " << p.str());
+    return std::move(*report);
+  }
+  std::string refused(Code code) {
+    const auto report = storage::salvage(path, nullptr, *log);
+    REQUIRE_FALSE(report);
+    INFO(report.error().message);
+    CHECK(report.error().code == code);
+    CHECK_FALSE(fs::exists(path + "/SALVAGING"));
+    CHECK_FALSE(fs::exists(path + "/damaged-1"));
+    return report.error().message;
+  }
+};
+
+std::vector<fs::path> segments_of(const std::string& path) {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(path + "/segments"))
+    if (entry.path().extension() == ".sst") out.push_back(entry.path());
+  std::ranges::sort(out);
+  return out;
+}
+
+void cut(const fs::path& file) { fs::resize_file(file, fs::file_size(file) / 2); }
+
+std::string lines_of(const std::vector<model::Problem>& problems) {
+  std::string out;
+  for (const model::Problem& p : problems) out += p.str() + "\n";
+  return out;
+}
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a salvage takes segments that are not mounted for no damage", "[salvage]") {
+  Damaged f;
+  f.kill();
+  const std::string segments = f.path + "/segments", elsewhere = f.directory.path("volume");
+  fs::rename(segments, elsewhere);
+  CHECK(has(f.refused(Code::io), "mount it"));
+  fs::create_directory(segments);
+  CHECK(has(f.refused(Code::io), "mount it"));
+  if (::geteuid() != 0) {
+    fs::remove(segments);
+    fs::rename(elsewhere, segments);
+    REQUIRE(::chmod(segments.c_str(), 0) == 0);
+    const std::string message = f.refused(Code::io);
+    REQUIRE(::chmod(segments.c_str(), 0755) == 0);
+    CHECK(has(message, "cannot be read"));
+    const std::string one = segments_of(f.path).front().string();
+    REQUIRE(::chmod(one.c_str(), 0) == 0);
+    CHECK(has(f.refused(Code::io), "permissions"));
+    REQUIRE(::chmod(one.c_str(), 0644) == 0);
+    fs::rename(segments, elsewhere);
+    fs::create_directory(segments);
+  }
+  SECTION("mounted again, they are whole") {
+    fs::remove(segments);
+    fs::rename(elsewhere, segments);
+    CHECK(f.salvaged().found.empty());
+    f.open();
+    CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
+  }
+  SECTION("lost for good, an operator says so") {
+    std::ofstream(segments + "/ALL-LOST").close();
+    const auto report = f.salvaged();
+    CHECK(has(lines_of(report.lost), "lost for good"));
+    f.open();
+    CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}).empty());
+    CHECK(read_all(*f.store, named("a"), {f.begin + 2 * day_ms, f.clock.now_ms()}).size() == 1);
+  }
+}
+
+// An old generation that a crash left beside the new one has what was deleted. A list that is sound leaves it out, and one that is not
+// leaves it out because it names the new one.
+TEST_CASE("a salvage does not bring deleted samples back", "[salvage]") {
+  Damaged f;
+  f.kill();
+  f.open();
+  const auto first = segments_of(f.path);
+  std::vector<fs::path> old;
+  for (const fs::path& file : first) {
+    old.push_back(f.directory.path(file.filename().string()));
+    fs::copy_file(file, old.back());
+  }
+  REQUIRE(f.store->erase({{Matcher::equal("__name__", "b")}}, {f.begin, f.begin + day_ms - 1}));
+  REQUIRE(segments_of(f.path) != first);
+  f.store.reset();
+  for (const fs::path& file : old) fs::copy_file(file, f.path + "/segments/" + file.filename().string(), fs::copy_options::skip_existing);
+  REQUIRE(segments_of(f.path).size() == first.size() + 1);
+  fs::remove(f.path + "/CLOSED");
+  SECTION("a segment is damaged") { cut(segments_of(f.path).back()); }
+  SECTION("the manifest is") {
+    for (const auto& entry : fs::directory_iterator(f.path))
+      if (entry.path().filename().string().starts_with("MANIFEST")) cut(entry.path());
+    fs::remove(f.path + "/CURRENT");
+  }
+  CHECK(f.salvaged().taken.empty());
+  f.open();
+  CHECK(read_all(*f.store, named("b"), {f.begin, f.begin + day_ms - 1}).empty());
+  CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
+}
+
+TEST_CASE("a salvage that cannot know the list names the files that it takes", "[salvage]") {
+  Damaged f;
+  f.kill();
+  const std::size_t segments = segments_of(f.path).size();
+  int cut_files = 0;
+  for (const auto& entry : fs::directory_iterator(f.path))
+    if (entry.path().extension() == ".sst" || entry.path().extension() == ".log" || entry.path().filename().string().starts_with("MANIFEST"))
+      fs::resize_file(entry.path(), 10), ++cut_files;
+  REQUIRE(cut_files > 0);
+  const auto report = f.salvaged();
+  CHECK(report.taken.size() == segments);
+}
+
+TEST_CASE("a sound tier of a day that lost samples stands for them", "[salvage]") {
+  StoreFixture f;
+  f.options.downsample_5m_retention = std::chrono::hours(24 * 20);
+  f.options.downsample_1h_retention = std::chrono::hours(24 * 40);
+  f.open();
+  REQUIRE(f.store->maintain());
+  f.clock.advance(std::chrono::minutes(11));
+  const std::int64_t begin = (f.clock.now_ms() / day_ms - 2) * day_ms;
+  std::vector<Sample> samples;
+  for (std::int64_t t = begin; t < begin + day_ms; t += 60'000) samples.push_back({t, static_cast<double>(t % 977)});
+  REQUIRE(f.store->write(one_series(named("a"), samples)));
+  REQUIRE(f.store->seal());
+  for (int i = 0; i < 8; ++i) REQUIRE(f.store->maintain());
+  f.store.reset();
+  int tiers = 0;
+  for (const fs::path& file : segments_of(f.options.path)) {
+    if (has(file.filename().string(), "-5m-") || has(file.filename().string(), "-1h-")) ++tiers;
+    else cut(file);
+  }
+  REQUIRE(tiers == 2);
+  const auto report = storage::salvage(f.options.path, nullptr, *f.log);
+  if (!report) FAIL(report.error().message);
+  CHECK(report->after.problems.empty());
+  CHECK(report->after.tiers == 2);
+  CHECK(has(lines_of(report->lost), "stands for them"));
+  f.open();
+  for (int i = 0; i < 4; ++i) REQUIRE(f.store->maintain());  // would remove what is not final
+  storage::SeriesQuery query;
+  query.matchers = {Matcher::equal("__name__", "a")};
+  query.resolution_max = 3'600'000;
+  std::uint64_t count = 0;
+  const std::vector<model::TimeRange> windows{{begin + 1, begin + day_ms}};
+  const auto whole = f.store->windows(query, windows, [&](const Labels&, std::span<const model::WindowSummary> found) {
+    for (const auto& w : found) count += w.count;
+    return true;
+  });
+  REQUIRE(whole);
+  CHECK(count == samples.size() - 1);  // a window is left-open
+}
+
+TEST_CASE("of two series with the same labels a salvage keeps one", "[salvage]") {
+  Damaged f;
+  f.kill();
+  Registry registry;
+  {
+    auto kv = storage::kv::Kv::open({.path = f.path}, *f.log, registry);
+    REQUIRE(kv);
+    std::string key, value;
+    REQUIRE((*kv)->scan(storage::kv::Family::series, "", "", [&](std::string_view k, std::string_view v) {
+      key = k;
+      value = v;
+      return false;
+    }));
+    key = key.substr(0, storage::kv::key_prefix_bytes) + std::string("\0\0\x01\0", 4);
+    storage::kv::Batch batch;
+    batch.put(storage::kv::Family::series, key, value);
+    REQUIRE((*kv)->write(std::move(batch), storage::kv::Sync::yes));
+    REQUIRE((*kv)->close());
+  }
+  const auto report = f.salvaged();
+  CHECK(has(lines_of(report.found), "has the same labels"));
+  CHECK(has(lines_of(report.lost), "series 256: series"));  // nothing has samples of it
+  f.open();
+  CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
+  CHECK(read_all(*f.store, named("b"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
+}
+
+TEST_CASE("a salvage removes no file outside of the directory", "[salvage]") {
+  Damaged f;
+  f.kill();
+  const std::string outside = f.directory.path("outside");
+  fs::create_directory(outside);
+  std::ofstream(outside + "/precious") << "x";
+  SECTION("by a link in place of its folder") { fs::create_directory_symlink(outside, f.path + "/salvage-new"); }
+  SECTION("by a link in its folder") {
+    fs::create_directory(f.path + "/salvage-new");
+    fs::create_directory_symlink(outside, f.path + "/salvage-new/database");
+    fs::create_symlink("nowhere", f.path + "/salvage-new/dangling");
+  }
+  cut(segments_of(f.path).front());
+  (void)f.salvaged();
+  CHECK(fs::exists(outside + "/precious"));
+  CHECK_FALSE(fs::exists(fs::symlink_status(f.path + "/salvage-new")));
+}
+
+TEST_CASE("a salvage is refused when a part of the directory is on another disk", "[salvage]") {
+  Damaged f;
+  f.kill();
+  const std::string there = "/dev/shm/plumbline_salvage_" + std::to_string(::getpid());
+  struct stat here_stat{}, there_stat{};
+  REQUIRE(::stat(f.path.c_str(), &here_stat) == 0);
+  if (::stat("/dev/shm", &there_stat) != 0 || here_stat.st_dev == there_stat.st_dev) return;  // there is no other disk to try it with
+  fs::copy(f.path + "/segments", there, fs::copy_options::recursive);
+  fs::remove_all(f.path + "/segments");
+  fs::create_directory_symlink(there, f.path + "/segments");
+  cut(segments_of(f.path).front());
+  const std::string message = f.refused(Code::unavailable);
+  fs::remove_all(there);
+  CHECK(has(message, "another disk"));
+}
+
+TEST_CASE("the list of moves is taken as it was written, or not at all", "[salvage]") {
+  const storage::Moves moves{{"000007.sst", "damaged-3/000007.sst"}, {"salvage-new/segments/x.sst", "segments/x.sst"}};
+  const std::string text = storage::encode_moves(moves);
+  const auto back = storage::decode_moves(text);
+  REQUIRE(back);
+  CHECK(*back == moves);
+  CHECK(storage::kept_of(moves) == "damaged-3");
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    CHECK_FALSE(storage::decode_moves(text.substr(0, i)));
+    std::string flipped = text;
+    flipped[i] = static_cast<char>(flipped[i] ^ 1);
+    CHECK_FALSE(storage::decode_moves(flipped));
+  }
+  const std::vector<std::pair<std::string, std::string>> bad{{"../x", "damaged-1/x"},          {"/etc/passwd", "damaged-1/x"},
+                                                             {"x.sst", "damaged-1/../../x"},   {"x.sst", "/tmp/x"},
+                                                             {"x.sst", "segments/x.sst"},      {"salvage-new/../../x", "x"},
+                                                             {"salvage-new/x", "../x"},        {"x\n", "damaged-1/x"},
+                                                             {"x\ty", "damaged-1/x"},          {"", "damaged-1/x"}};
+  for (const auto& [from, to] : bad) {
+    INFO(from << " to " << to);
+    CHECK_FALSE(storage::check_move(from, to));
+    CHECK_FALSE(storage::decode_moves(storage::encode_moves({{from, to}})));
+  }
+}
+
+// Every 24 bytes look like the beginning of a record that has the rest of the file in it.
+TEST_CASE("a journal that is made to be slow is given up", "[salvage]") {
+  TempDir directory;
+  const std::string folder = directory.path("journal");
+  fs::create_directory(folder);
+  constexpr std::size_t frames = 400;
+  std::string bytes = storage::journal::encode_header({.first_sequence = 1});
+  for (std::size_t i = 0; i < frames; ++i) {
+    ByteWriter frame;
+    frame.le32(0);
+    frame.le32(static_cast<std::uint32_t>((frames - 1 - i) * storage::journal::frame_bytes));
+    frame.le64(0);
+    frame.le64(1 + i % 100);
+    bytes += frame.take();
+  }
+  std::ofstream(folder + "/" + storage::journal::name_of(1), std::ios::binary) << bytes;
+  const auto read = storage::journal::salvage(folder, "journal", nullptr, 0, [](std::uint64_t, std::string_view) -> Status { return {}; });
+  REQUIRE(read);
+  CHECK(has(lines_of(read->lost), "given up"));
+}
