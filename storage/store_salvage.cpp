@@ -320,6 +320,7 @@ class Salvager {
     if (!had_some || std::ranges::any_of(names_, [](const std::string& n) { return n.ends_with(".sst"); })) return {};
     if (std::ranges::binary_search(names_, all_lost)) {
       lose("segments", "", "all its files: " + all_lost + " says that they are lost for good");
+      moved_.push_back("segments/" + all_lost);  // it is true once
       return {};
     }
     return fail(Code::io, path("segments") + " has none of its files" +

@@ -122,6 +122,7 @@ TEST_CASE("a salvage takes segments that are not mounted for no damage", "[salva
     std::ofstream(segments + "/ALL-LOST").close();
     const auto report = f.salvaged();
     CHECK(has(lines_of(report.lost), "lost for good"));
+    CHECK_FALSE(fs::exists(segments + "/ALL-LOST"));
     f.open();
     CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}).empty());
     CHECK(read_all(*f.store, named("a"), {f.begin + 2 * day_ms, f.clock.now_ms()}).size() == 1);
@@ -134,6 +135,7 @@ TEST_CASE("a salvage does not bring deleted samples back", "[salvage]") {
   Damaged f;
   f.kill();
   f.open();
+  REQUIRE(f.store->seal());
   const auto first = segments_of(f.path);
   std::vector<fs::path> old;
   for (const fs::path& file : first) {
