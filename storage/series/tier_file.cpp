@@ -174,6 +174,8 @@ Result<TierInfo> decode_tier_info(std::string_view body) {
     sound = first < kv::vshards - vshard && more < kv::vshards - vshard - first;
     if (!sound) break;
     vshard += first;
+    sound = out.groups.empty() || vshard >= out.groups.back().last;
+    if (!sound) break;
     out.groups.push_back({static_cast<std::uint16_t>(vshard), static_cast<std::uint16_t>(vshard + more)});
   }
   const std::string_view ids = in.sized();
@@ -212,8 +214,11 @@ Status TierWriter::add(SeriesRef series, std::span<const std::int64_t> times, st
 
 Status TierWriter::add(TierSeries series) {
   if (series.buckets.empty()) return {};
-  PLUMBLINE_CHECK(group_.empty() || group_.back().series.vshard <= series.series.vshard, "series arrive by ascending vshard");
-  PLUMBLINE_CHECK(info_.ids.addChecked(series.series.id), "a series is added once");
+  const std::uint16_t last = !group_.empty() ? group_.back().series.vshard : info_.groups.empty() ? std::uint16_t{0} : info_.groups.back().last;
+  if (series.series.vshard < last || info_.ids.contains(series.series.id))
+    return fail(Code::corrupt, fmt::format("tier {}: series {} of vshard {} comes twice, or behind vshard {}", info_.name, series.series.id,
+                                           series.series.vshard, last));
+  info_.ids.add(series.series.id);
   group_buckets_ += series.buckets.size();
   info_.buckets += series.buckets.size();
   group_.push_back(std::move(series));

@@ -59,7 +59,7 @@ struct TierInfo {
   std::uint64_t bytes = 0;
   std::uint64_t buckets = 0;
   Roaring ids;
-  std::vector<TierGroup> groups;
+  std::vector<TierGroup> groups;  // none begins before the one before it ends
 };
 std::string encode_tier_info(const TierInfo& info);               // a body; without name and bytes
 Result<TierInfo> decode_tier_info(std::string_view body);         // Fails: corrupt
@@ -74,7 +74,8 @@ class TierWriter final : public SegmentWriter {
   Status add(SeriesRef series, std::span<const std::int64_t> times, std::span<const double> values) override;
   using SegmentWriter::add;
   Status add_histograms(SeriesRef, std::span<const model::HistogramSample>) override { return {}; }
-  Status add(TierSeries series);  // no buckets: passed over
+  // By ascending vshard, each series once, or else corrupt: they may be of a file that is. No buckets: passed over.
+  Status add(TierSeries series);
   // A file even of no series: it says that there were none. The info's samples are the buckets.
   Result<SegmentInfo> finish() override;
   SegmentParts parts() const override { return {}; }
