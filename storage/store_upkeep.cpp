@@ -131,8 +131,12 @@ Status KvStore::retain() {
   if (!options_.retention_overrides.empty() && today != overrides_applied_) {
     for (const Options::Retention& r : options_.retention_overrides) {
       const std::int64_t cutoff = (now_ms - r.keep.count()) / 86'400'000 * 86'400'000;
-      if (cutoff > 0)
-        PLUMBLINE_CHECK_OK(series_->erase(series_->index().resolve(r.matchers), {0, cutoff - 1}));
+      if (cutoff <= 0) continue;
+      const Status erased = series_->erase(series_->index().resolve(r.matchers), {0, cutoff - 1});
+      if (erased) continue;
+      if (erased.error().code != Code::corrupt && erased.error().code != Code::io) return erased;
+      // It must not hold up the rest for ever: tomorrow it is tried again.
+      log_.error("a retention override passed over a day that does not read", {{"error", erased.error().message}});
     }
     overrides_applied_ = today;
   }

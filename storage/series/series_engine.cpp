@@ -316,10 +316,11 @@ void SeriesEngine::thaw() {
 }
 
 Status SeriesEngine::forget() {
+  const auto tiers = tier_list();
+  if (!damaged().empty() || std::ranges::any_of(*tiers, [](const auto& tier) { return tier->entry.final && !tier->file; })) return {};
   Roaring gone = index_.all();
   const auto list = segments();  // held: the loop would outlive a temporary
   for (const auto& segment : *list) gone -= segment->ids();
-  const auto tiers = tier_list();
   for (const auto& tier : *tiers)
     if (tier->file) gone -= tier->file->info().ids;
   for (const auto& head : heads()) gone -= head->ids();

@@ -31,12 +31,6 @@ namespace plumbline::storage::series {
 
 // The heads a read works with, oldest first.
 using Heads = std::vector<std::shared_ptr<const Head>>;
-// A segment that could not be opened: queries of its day answer with the error.
-struct DamagedSegment {
-  std::uint32_t day = 0;
-  std::string name;
-  Error error;
-};
 
 // Decoded directories kept for the next query: 30 days of 1,000 series at 15 s are 27 MB.
 inline constexpr std::uint64_t directories_bytes_max = 64u << 20;
@@ -91,7 +85,8 @@ class SeriesEngine {
   // Drops the segments of days that end at or before the cutoff: files are removed, nothing is rewritten. What `tiers` ask for
   // is made of them before; a day with samples in a head waits for that. True when a file went: forget() may have something to do.
   Result<bool> retain(std::int64_t cutoff_ms, std::span<const TierOption> tiers = {});
-  // Merges the segments of one day that is worth it. True when it did; then there may be more to do.
+  // Merges the segments of one day that is worth it. True when it did; then there may be more to do. Here and below: a day that does not
+  // read is named in the log and passed over, and the others are seen to.
   Result<bool> merge_day(std::int64_t now_ms);
   // Makes one tier file of an ended day that lacks it, or whose segments are not those that it was made of. True when it did.
   Result<bool> make_tier(std::int64_t now_ms, std::span<const TierOption> tiers);
@@ -101,8 +96,10 @@ class SeriesEngine {
   Reader::Tiers tiers() const;
   // Removes the sealed samples of the series inside the range, by rewriting the segments that hold any. What is in the heads
   // stays: the caller seals first. Of tiers whose samples are gone, every bucket that the range touches. A crash in between leaves some days done and others not.
+  // So does damage: days that do not read are passed over, and the first of them is the error, corrupt or io, that comes back behind the rest.
   Status erase(const Roaring& ids, TimeRange range);
-  // Removes series that are in no segment and in no head. No writer may run: the caller holds the lock that freezes.
+  // Removes series that are in no segment, in no tier and in no head; none while a segment or a tier that stands for samples cannot be read,
+  // which may hold any of them. No writer may run: the caller holds the lock that freezes.
   Status forget();
 
   Status select(const SeriesQuery& query, const SeriesVisitor& visit) const;
@@ -119,6 +116,11 @@ class SeriesEngine {
   Heads heads() const;
   std::shared_ptr<const Segments> segments() const;
   std::vector<DamagedSegment> damaged() const;
+  // With the damage that upkeep has met since the start. Of upkeep's thread.
+  Days days() const;
+  // What upkeep does about a day that failed to read: true when it goes on with the others.
+  bool passes_over(std::uint32_t day, const DaySegments& of_day, const Error& error);
+  Status erase_from(const std::shared_ptr<const Segment>& segment, const Roaring& ids, TimeRange range);
   // The segments with samples in range. Fails when one that may have some is damaged.
   Result<Segments> touching(TimeRange range) const;
   struct Reading;
@@ -146,13 +148,19 @@ class SeriesEngine {
   std::shared_ptr<const Tiers> tier_list() const;
   // The tier of a day, null when there is none; with resolution 0 one that stands for samples that are gone.
   static const Tier* tier_of(const Tiers& tiers, std::uint32_t day, std::int64_t resolution);
-  Status make_tier(std::uint32_t day, std::int64_t resolution, const Segments& of_day);
-  // Writes the fresh one (null: none) in the place of the other (null: none) in the list on disk and in memory.
+  Result<std::shared_ptr<const Tier>> write_tier(std::uint32_t day, std::int64_t resolution, const DaySegments& of_day);
+  // Opens what a writer has finished.
+  Result<std::shared_ptr<const Tier>> written_tier(const SegmentInfo& info, TierEntry entry);
+  // Writes the fresh one (null: none) in the place of the other (null: none) in the list on disk and in memory. When it fails the fresh one
+  // is a stray: the commit may come back with the next start, and names its file.
   Status replace_tier(const Tier* old, std::shared_ptr<const Tier> fresh);
+  // Makes certain that no commit names a stray, and removes it. Before a file is written: while the disk refuses, there is one at most.
+  Status settle_strays();
   void set_tiers(Tiers list) PLUMBLINE_REQUIRES(mutex_);
   // Makes what is asked for of a day that is about to go and does not have it. False: the day has to wait.
-  Result<bool> tiers_ready(std::uint32_t day, const Segments& of_day, std::span<const TierOption> tiers, bool damaged);
+  Result<bool> tiers_ready(std::uint32_t day, DaySegments& of_day, std::span<const TierOption> tiers);
   Status erase_tiers(const Roaring& ids, TimeRange range);
+  Status erase_tier(const Tier& tier, std::span<const SeriesRef> wanted, const Roaring& ids, TimeRange range);
   bool heads_touch(std::uint32_t day) const;
   void remove_files(const std::vector<std::string>& names, std::string_view what);
 
@@ -190,6 +198,13 @@ class SeriesEngine {
   std::atomic<bool> any_tiers_{false};
   std::atomic<std::int64_t> samples_since_{std::numeric_limits<std::int64_t>::min()};  // the end of the last day whose samples are gone
   Segments sealed_now_;  // by seal() for thaw()
+  // Upkeep's own.
+  std::map<std::uint32_t, DaySegments> unreadable_;  // days as they were when a merge of them was corrupt; tried again when they are others
+  struct Stray {
+    std::string name;
+    std::string replaced;  // the one whose place it was to take, or empty
+  };
+  std::vector<Stray> strays_;
   std::atomic<std::int64_t> time_min_{0};
   std::atomic<std::int64_t> time_max_{0};
 };

@@ -79,15 +79,15 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
 }
 
 Result<bool> SeriesEngine::merge_day(std::int64_t now_ms) {
-  std::map<std::uint32_t, Segments> days;
-  const auto list = segments();  // held: the loop would outlive a temporary
-  for (const auto& segment : *list) days[segment->day()].push_back(segment);
-  for (const auto& [day, segments] : days) {
+  for (const auto& [day, of_day] : days()) {
     // An hour behind midnight: senders are late by minutes, and the head still holds the day's last samples.
     const bool ended = now_ms > (static_cast<std::int64_t>(day) + 1) * day_ms + 3'600'000;
-    if (!worth_merging(segments, ended)) continue;
-    PLUMBLINE_CHECK_OK(rewrite(segments, nullptr));
-    log_.info("merged the segments of a day", {{"day", day}, {"segments", segments.size()}});
+    // Merging what reads of a damaged day would make its tiers stale, and no others can be made.
+    if (of_day.damage || !worth_merging(of_day.segments, ended)) continue;
+    const Status merged = rewrite(of_day.segments, nullptr);
+    if (!merged && passes_over(day, of_day, merged.error())) continue;
+    PLUMBLINE_CHECK_OK(merged);
+    log_.info("merged the segments of a day", {{"day", day}, {"segments", of_day.segments.size()}});
     return true;
   }
   return false;
@@ -95,30 +95,42 @@ Result<bool> SeriesEngine::merge_day(std::int64_t now_ms) {
 
 Status SeriesEngine::erase(const Roaring& ids, TimeRange range) {
   if (ids.isEmpty() || range.max < range.min) return {};
-  PLUMBLINE_TRY(const Segments affected, touching(range));
+  Status passed_over;
+  for (const auto& [day, of_day] : days_of(*segments(), damaged())) {
+    if (!range.overlaps(day * day_ms, (day + std::int64_t{1}) * day_ms - 1)) continue;
+    Status erased;
+    if (of_day.damage) erased = fail(*of_day.damage);
+    for (const auto& segment : of_day.segments)
+      if (erased && range.overlaps(segment->info().min_t, segment->info().max_t)) erased = erase_from(segment, ids, range);
+    if (!erased && erased.error().code != Code::corrupt && erased.error().code != Code::io) return erased;
+    if (!erased && passed_over) passed_over = erased;
+  }
+  const Status erased = erase_tiers(ids, range);
+  return passed_over ? erased : passed_over;
+}
+
+Status SeriesEngine::erase_from(const std::shared_ptr<const Segment>& segment, const Roaring& ids, TimeRange range) {
+  if (!segment->ids().intersect(ids)) return {};
+  // A segment whose samples of these series all lie outside of the range stays as it is.
+  bool any = false;
+  PLUMBLINE_CHECK_OK(segment->read_summaries(index_.refs(segment->ids() & ids), range, [&](const ChunkInfo&) -> Status {
+    any = true;
+    return {};
+  }));
+  PLUMBLINE_CHECK_OK(segment->read_histograms(index_.refs(segment->histogram_ids() & ids), range,
+                                              [&](SeriesRef, std::vector<HistogramSample>&&) -> Status {
+                                                any = true;
+                                                return {};
+                                              }));
+  if (!any) return {};
   const DroppedRanges dropped = [&](SeriesRef ref) {
     return ids.contains(ref.id) ? std::vector<TimeRange>{range} : std::vector<TimeRange>{};
   };
-  for (const auto& segment : affected) {
-    if (!segment->ids().intersect(ids)) continue;
-    // A segment whose samples of these series all lie outside of the range stays as it is.
-    bool any = false;
-    PLUMBLINE_CHECK_OK(segment->read_summaries(index_.refs(segment->ids() & ids), range, [&](const ChunkInfo&) -> Status {
-      any = true;
-      return {};
-    }));
-    PLUMBLINE_CHECK_OK(segment->read_histograms(index_.refs(segment->histogram_ids() & ids), range,
-                                                [&](SeriesRef, std::vector<HistogramSample>&&) -> Status {
-                                                  any = true;
-                                                  return {};
-                                                }));
-    if (!any) continue;
-    PLUMBLINE_CHECK_OK(rewrite({segment}, dropped));
-    std::vector<SeriesId> gone;
-    for (const SeriesId id : segment->ids() & ids) gone.push_back(id);
-    index_.visit_metrics(gone, [&](std::size_t, std::string_view metric) { changes_.note(metric, std::max(range.min, segment->info().min_t)); });
-  }
-  return erase_tiers(ids, range);
+  PLUMBLINE_CHECK_OK(rewrite({segment}, dropped));
+  std::vector<SeriesId> gone;
+  for (const SeriesId id : segment->ids() & ids) gone.push_back(id);
+  index_.visit_metrics(gone, [&](std::size_t, std::string_view metric) { changes_.note(metric, std::max(range.min, segment->info().min_t)); });
+  return {};
 }
 
 }  // namespace plumbline::storage::series

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/check.hpp"
@@ -158,26 +157,18 @@ Status SeriesEngine::seal(kv::Batch& out) {
 
 Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms, std::span<const TierOption> tiers) {
   const auto ended = [&](std::uint32_t day) { return (static_cast<std::int64_t>(day) + 1) * day_ms <= cutoff_ms; };
-  std::set<std::uint32_t> damaged_days;
-  for (const DamagedSegment& d : damaged()) damaged_days.insert(d.day);
-  std::map<std::uint32_t, Segments> days;
-  const auto list = segments();  // held: the loop would outlive a temporary
-  for (const auto& segment : *list)
-    if (ended(segment->day())) days[segment->day()].push_back(segment);
+  Days days = this->days();
+  std::erase_if(days, [&](const auto& day) { return !ended(day.first); });
   for (auto day = days.begin(); day != days.end();) {
-    PLUMBLINE_TRY(const bool ready, tiers_ready(day->first, day->second, tiers, damaged_days.contains(day->first)));
+    PLUMBLINE_TRY(const bool ready, tiers_ready(day->first, day->second, tiers));
     day = ready ? std::next(day) : days.erase(day);
   }
   Segments keep;
+  const auto list = segments();  // held: the loop would outlive a temporary
+  for (const auto& segment : *list)
+    if (!days.contains(segment->day())) keep.push_back(segment);
   std::vector<std::string> drop;
-  for (const auto& segment : *list) {
-    if (days.contains(segment->day()))
-      drop.push_back(segment->info().name);
-    else
-      keep.push_back(segment);
-  }
-  for (const DamagedSegment& d : damaged())
-    if (ended(d.day)) drop.push_back(d.name);
+  for (const auto& [day, of_day] : days) drop.insert(drop.end(), of_day.names.begin(), of_day.names.end());
   if (drop.empty()) return false;
   // The list first: a crash in between leaves files that the next start removes.
   kv::kill_point("retain.before");
@@ -191,7 +182,7 @@ Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms, std::span<const TierOp
     const auto day = days.find(tier->entry.day);
     if (day == days.end() || tier->entry.final) {
       tiers_left.push_back(tier);
-    } else if (is_fresh(*tier, day->second)) {
+    } else if (may_stand(*tier, day->second)) {
       auto final = std::make_shared<Tier>(*tier);
       final->entry.final = true;
       batch.put(kv::Family::meta, tier_key(tier->name), tier_value(final->entry));
@@ -207,7 +198,7 @@ Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms, std::span<const TierOp
     Lock lock(mutex_);
     segments_ = std::make_shared<Segments>(std::move(keep));
     set_tiers(std::move(tiers_left));
-    std::erase_if(damaged_, [&](const DamagedSegment& d) { return ended(d.day); });
+    std::erase_if(damaged_, [&](const DamagedSegment& d) { return days.contains(d.day); });
   }
   remove_files(tiers_gone, "tier");
   changes_.note(std::numeric_limits<std::int64_t>::min());

@@ -53,6 +53,8 @@ Status SeriesEngine::load_tiers() {
       return false;
     }
     auto file = TierFile::open(files_, name);
+    if (file && ((*file)->info().day != entry->day || (*file)->info().resolution != entry->resolution))
+      file = fail(Code::corrupt, "tier " + name + ": the list of tiers has another day or resolution than the file");
     if (!file && file.error().code != Code::corrupt && file.error().code != Code::io) {
       damage = fail(std::move(file).error());
       return false;
@@ -70,6 +72,21 @@ Status SeriesEngine::load_tiers() {
   return {};
 }
 
+Days SeriesEngine::days() const {
+  Days out = days_of(*segments(), damaged());
+  for (auto& [day, of_day] : out)
+    if (const auto known = unreadable_.find(day); known != unreadable_.end() && known->second.names == of_day.names && !of_day.damage)
+      of_day.damage = known->second.damage;
+  return out;
+}
+
+bool SeriesEngine::passes_over(std::uint32_t day, const DaySegments& of_day, const Error& error) {
+  if (error.code != Code::corrupt && error.code != Code::io) return false;
+  log_.error("a day does not read, and is neither merged nor downsampled", {{"day", day}, {"error", error.message}});
+  if (error.code == Code::corrupt) unreadable_[day] = {{}, of_day.names, error};
+  return true;
+}
+
 bool SeriesEngine::heads_touch(std::uint32_t day) const {
   const TimeRange times = range_of(day);
   return std::ranges::any_of(heads(), [&](const auto& head) {
@@ -85,13 +102,38 @@ void SeriesEngine::remove_files(const std::vector<std::string>& names, std::stri
       log_.warn("a file that was dropped still takes space", {{"file", name}, {"what", std::string(what)}, {"error", removed.error().message}});
 }
 
+Status SeriesEngine::settle_strays() {
+  if (strays_.empty()) return {};
+  kv::Batch batch;
+  const auto list = tier_list();
+  std::vector<std::string> gone;
+  for (const Stray& stray : strays_) {
+    batch.remove(kv::Family::meta, tier_key(stray.name));
+    for (const auto& tier : *list)
+      if (tier->name == stray.replaced) batch.put(kv::Family::meta, tier_key(tier->name), tier_value(tier->entry));
+    gone.push_back(stray.name);
+  }
+  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
+  strays_.clear();
+  remove_files(gone, "tier");
+  return {};
+}
+
 Status SeriesEngine::replace_tier(const Tier* old, std::shared_ptr<const Tier> fresh) {
   kv::Batch batch;
   if (old != nullptr) batch.remove(kv::Family::meta, tier_key(old->name));
   if (fresh) batch.put(kv::Family::meta, tier_key(fresh->name), tier_value(fresh->entry));
-  PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
+  if (auto written = kv_.write(std::move(batch), kv::Sync::yes); !written) {
+    if (fresh) strays_.push_back({fresh->name, old == nullptr ? "" : old->name});
+    return written;
+  }
   kv::kill_point("tier.committed");
   const std::vector<std::string> gone = old == nullptr ? std::vector<std::string>{} : std::vector<std::string>{old->name};
+  if (fresh) {
+    tier_files_.add();
+    tier_buckets_.add(fresh->file->info().buckets);
+    tier_bytes_.add(fresh->file->info().bytes);
+  }
   {
     Lock lock(mutex_);
     Tiers list;
@@ -105,68 +147,82 @@ Status SeriesEngine::replace_tier(const Tier* old, std::shared_ptr<const Tier> f
   return {};
 }
 
-Status SeriesEngine::make_tier(std::uint32_t day, std::int64_t resolution, const Segments& of_day) {
+Result<std::shared_ptr<const Tier>> SeriesEngine::written_tier(const SegmentInfo& info, TierEntry entry) {
+  kv::kill_point("tier.written");
+  auto file = TierFile::open(files_, info.name);
+  if (file) return std::make_shared<const Tier>(Tier{info.name, std::move(entry), std::move(*file), {}});
+  remove_files({info.name}, "tier");
+  return fail(std::move(file).error());
+}
+
+Result<std::shared_ptr<const Tier>> SeriesEngine::write_tier(std::uint32_t day, std::int64_t resolution, const DaySegments& of_day) {
+  PLUMBLINE_CHECK_OK(settle_strays());
   PLUMBLINE_TRY(const auto writer, TierWriter::create(files_, day, resolution));
   std::vector<const Segment*> views;
-  for (const auto& segment : of_day) views.push_back(segment.get());
+  for (const auto& segment : of_day.segments) views.push_back(segment.get());
   PLUMBLINE_CHECK_OK(merge_segments(views, *writer));
   PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
-  kv::kill_point("tier.written");
-  PLUMBLINE_TRY(auto file, TierFile::open(files_, info.name));
-  const auto list = tier_list();  // held: the old one is of it
-  auto fresh = std::make_shared<const Tier>(Tier{info.name, {day, resolution, false, names_of(of_day)}, std::move(file), {}});
-  PLUMBLINE_CHECK_OK(replace_tier(tier_of(*list, day, resolution), std::move(fresh)));
-  tier_files_.add();
-  tier_buckets_.add(info.samples);
-  tier_bytes_.add(info.bytes);
-  log_.info("made a tier of a day", {{"tier", info.name}, {"buckets", info.samples}, {"bytes", info.bytes}});
-  return {};
+  PLUMBLINE_TRY(auto fresh, written_tier(info, {day, resolution, false, of_day.names}));
+  log_.info("wrote a tier of a day", {{"tier", info.name}, {"buckets", info.samples}, {"bytes", info.bytes}});
+  return fresh;
 }
 
 Result<bool> SeriesEngine::make_tier(std::int64_t now_ms, std::span<const TierOption> tiers) {
   const auto list = tier_list();
   if (tiers.empty() && list->empty()) return false;
-  std::map<std::uint32_t, Segments> days;
-  const auto segments = this->segments();
-  for (const auto& segment : *segments) days[segment->day()].push_back(segment);
+  const Days days = this->days();
   const auto wanted = [&](std::uint32_t day, std::int64_t resolution) {
     return std::ranges::any_of(tiers, [&](const TierOption& t) { return t.resolution == resolution && end_of(day) > t.cutoff; });
   };
-  // What is not true any more and is not made again: of a day whose samples were all deleted, or of a tier that was turned off.
+  // What is not true any more and is not made again: of a day whose samples were all deleted, or of a tier that was turned off. Of a day
+  // that does not read it may be all there is.
   for (const auto& tier : *list) {
-    const auto of_day = days.find(tier->entry.day);
-    if (tier->entry.final || (of_day != days.end() && (is_fresh(*tier, of_day->second) || wanted(tier->entry.day, tier->entry.resolution))))
+    const auto day = days.find(tier->entry.day);
+    if (tier->entry.final || (day != days.end() && (day->second.damage || is_fresh(*tier, day->second) || wanted(day->first, tier->entry.resolution))))
       continue;
     PLUMBLINE_CHECK_OK(replace_tier(tier.get(), nullptr));
     return true;
   }
-  const auto damaged = this->damaged();
   for (const auto& [day, of_day] : days) {
     if (now_ms <= end_of(day) + grace_ms) break;
     // Of a day whose samples are gone, what there is was accepted while they went: it is past the retention.
-    if (tier_of(*list, day, 0) != nullptr || std::ranges::find(damaged, day, &DamagedSegment::day) != damaged.end()) continue;
+    if (of_day.damage || tier_of(*list, day, 0) != nullptr) continue;
     for (const TierOption& option : tiers) {
       const Tier* known = tier_of(*list, day, option.resolution);
       if (end_of(day) <= option.cutoff || (known != nullptr && is_fresh(*known, of_day)) || heads_touch(day)) continue;
-      PLUMBLINE_CHECK_OK(make_tier(day, option.resolution, of_day));
+      auto fresh = write_tier(day, option.resolution, of_day);
+      if (!fresh && passes_over(day, of_day, fresh.error())) break;
+      if (!fresh) return fail(std::move(fresh).error());
+      PLUMBLINE_CHECK_OK(replace_tier(known, std::move(*fresh)));
       return true;
     }
   }
   return false;
 }
 
-Result<bool> SeriesEngine::tiers_ready(std::uint32_t day, const Segments& of_day, std::span<const TierOption> tiers, bool damaged) {
-  const auto list = tier_list();
+Result<bool> SeriesEngine::tiers_ready(std::uint32_t day, DaySegments& of_day, std::span<const TierOption> tiers) {
+  const auto list = tier_list();  // each replacement is of another resolution
   if (tier_of(*list, day, 0) != nullptr) return true;
   for (const TierOption& option : tiers) {
     if (end_of(day) <= option.cutoff) continue;
-    if (damaged) {
-      log_.warn("a day with a damaged segment goes without being downsampled", {{"day", day}});
-      return true;
-    }
-    if (heads_touch(day)) return false;
     const Tier* known = tier_of(*list, day, option.resolution);
-    if (known == nullptr || !is_fresh(*known, of_day)) PLUMBLINE_CHECK_OK(make_tier(day, option.resolution, of_day));
+    if (!of_day.damage) {
+      if (heads_touch(day)) return false;
+      if (known != nullptr && is_fresh(*known, of_day)) continue;
+      auto fresh = write_tier(day, option.resolution, of_day);
+      if (fresh) {
+        PLUMBLINE_CHECK_OK(replace_tier(known, std::move(*fresh)));
+        continue;
+      }
+      if (!passes_over(day, of_day, fresh.error())) return fail(std::move(fresh).error());
+      if (fresh.error().code == Code::io) return false;  // a disk that fails now may read later
+      of_day.damage = fresh.error();
+    }
+    // Waiting would not help: what seals until then makes its tiers stale, and no better ones can be made.
+    if (known != nullptr && may_stand(*known, of_day))
+      log_.warn("a day with a damaged segment keeps the tier that it has", {{"tier", known->name}});
+    else
+      log_.warn("a day with a damaged segment goes without being downsampled", {{"day", day}, {"resolution_ms", option.resolution}});
   }
   return true;
 }
@@ -189,31 +245,34 @@ Result<bool> SeriesEngine::retain_tiers(std::span<const TierOption> tiers) {
 Status SeriesEngine::erase_tiers(const Roaring& ids, TimeRange range) {
   const std::vector<SeriesRef> wanted = index_.refs(ids);
   const auto list = tier_list();
+  Status passed_over;
   for (const auto& tier : *list) {
-    const TierEntry& entry = tier->entry;
-    const TimeRange times = range_of(entry.day);
-    if (!entry.final || !range.overlaps(times.min, times.max)) continue;
-    if (!tier->file) return fail(tier->damage);
-    bool any = false;
-    PLUMBLINE_CHECK_OK(tier->file->read(wanted, [&](const TierSeries& s) -> Status {
-      any = any || std::ranges::any_of(s.buckets, [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); });
-      return {};
-    }));
-    if (!any) continue;
-    PLUMBLINE_TRY(const auto writer, TierWriter::create(files_, entry.day, entry.resolution));
-    PLUMBLINE_CHECK_OK(tier->file->read_all([&](TierSeries&& s) -> Status {
-      if (ids.contains(s.series.id)) std::erase_if(s.buckets, [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); });
-      return writer->add(std::move(s));
-    }));
-    PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
-    kv::kill_point("tier.written");
-    PLUMBLINE_TRY(auto file, TierFile::open(files_, info.name));
-    PLUMBLINE_CHECK_OK(replace_tier(tier.get(), std::make_shared<const Tier>(Tier{info.name, entry, std::move(file), {}})));
-    tier_files_.add();
-    tier_buckets_.add(info.samples);
-    tier_bytes_.add(info.bytes);
+    const TimeRange times = range_of(tier->entry.day);
+    if (!tier->entry.final || !range.overlaps(times.min, times.max)) continue;
+    const Status erased = erase_tier(*tier, wanted, ids, range);
+    if (!erased && erased.error().code != Code::corrupt && erased.error().code != Code::io) return erased;
+    if (!erased && passed_over) passed_over = erased;
   }
-  return {};
+  return passed_over;
+}
+
+Status SeriesEngine::erase_tier(const Tier& tier, std::span<const SeriesRef> wanted, const Roaring& ids, TimeRange range) {
+  if (!tier.file) return fail(tier.damage);
+  bool any = false;
+  PLUMBLINE_CHECK_OK(tier.file->read(wanted, [&](const TierSeries& s) -> Status {
+    any = any || std::ranges::any_of(s.buckets, [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); });
+    return {};
+  }));
+  if (!any) return {};
+  PLUMBLINE_CHECK_OK(settle_strays());
+  PLUMBLINE_TRY(const auto writer, TierWriter::create(files_, tier.entry.day, tier.entry.resolution));
+  PLUMBLINE_CHECK_OK(tier.file->read_all([&](TierSeries&& s) -> Status {
+    if (ids.contains(s.series.id)) std::erase_if(s.buckets, [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); });
+    return writer->add(std::move(s));
+  }));
+  PLUMBLINE_TRY(const SegmentInfo info, writer->finish());
+  PLUMBLINE_TRY(auto fresh, written_tier(info, tier.entry));
+  return replace_tier(&tier, std::move(fresh));
 }
 
 Result<SeriesEngine::Sources> SeriesEngine::sources(const SeriesQuery& query, std::span<const TimeRange> windows, TimeRange hull,
@@ -224,16 +283,18 @@ Result<SeriesEngine::Sources> SeriesEngine::sources(const SeriesQuery& query, st
   }
   std::shared_ptr<const Segments> segments;
   std::shared_ptr<const Tiers> tiers;
+  std::vector<DamagedSegment> damaged;
   {
     Lock lock(mutex_);  // of one moment: a day's samples go when its tier becomes what stands for them
     segments = segments_;
     tiers = tiers_;
+    damaged = damaged_;
   }
   std::vector<TimeRange> unsealed;
   for (const auto& head : heads)
     if (const TimeRange bounds = head->bounds(); bounds.min <= bounds.max) unsealed.push_back(bounds);
-  const auto chosen = choose_tiers(*tiers, *segments, {windows, query.resolution_max, unsealed});
-  for (const DamagedSegment& d : damaged())
+  const auto chosen = choose_tiers(*tiers, days_of(*segments, damaged), {windows, query.resolution_max, unsealed});
+  for (const DamagedSegment& d : damaged)
     if (const TimeRange times = range_of(d.day); hull.overlaps(times.min, times.max) && !chosen.contains(d.day)) return fail(d.error);
   for (const auto& tier : *tiers)
     if (const TimeRange times = range_of(tier->entry.day); tier->entry.final && !tier->file && !chosen.contains(tier->entry.day) &&

@@ -7,8 +7,8 @@ namespace plumbline::storage::series {
 
 namespace {
 
-// Days of which buckets would be cut, or whose samples are not all sealed.
-std::set<std::uint32_t> days_of_samples(const TierQuestion& question, std::int64_t resolution) {
+// Days of which a window cuts a bucket.
+std::set<std::uint32_t> cut_days(const TierQuestion& question, std::int64_t resolution) {
   std::set<std::uint32_t> out;
   for (const model::TimeRange& w : question.windows)
     for (const std::int64_t edge : {w.min - 1, w.max})
@@ -18,35 +18,54 @@ std::set<std::uint32_t> days_of_samples(const TierQuestion& question, std::int64
 
 }  // namespace
 
-std::vector<std::string> names_of(std::span<const std::shared_ptr<const Segment>> segments) {
-  std::vector<std::string> out;
-  for (const auto& segment : segments) out.push_back(segment->info().name);
-  std::ranges::sort(out);
+Days days_of(const Segments& segments, std::span<const DamagedSegment> damaged) {
+  Days out;
+  for (const auto& segment : segments) {
+    DaySegments& day = out[segment->day()];
+    day.segments.push_back(segment);
+    day.names.push_back(segment->info().name);
+  }
+  for (const DamagedSegment& d : damaged) {
+    DaySegments& day = out[d.day];
+    day.names.push_back(d.name);
+    day.damage = d.error;
+  }
+  for (auto& [number, day] : out) std::ranges::sort(day.names);
   return out;
 }
 
-bool is_fresh(const Tier& tier, std::span<const std::shared_ptr<const Segment>> of_day) {
-  return tier.entry.final || (tier.file != nullptr && tier.entry.segments == names_of(of_day));
+bool is_fresh(const Tier& tier, const DaySegments& of_day) {
+  return tier.entry.final || (tier.file != nullptr && tier.entry.segments == of_day.names);
 }
 
-std::map<std::uint32_t, std::shared_ptr<const Tier>> choose_tiers(const Tiers& tiers, const Segments& segments, const TierQuestion& question) {
+bool may_stand(const Tier& tier, const DaySegments& of_day) {
+  return is_fresh(tier, of_day) ||
+         (of_day.damage && std::ranges::all_of(tier.entry.segments, [&](const std::string& name) { return std::ranges::binary_search(of_day.names, name); }));
+}
+
+std::map<std::uint32_t, std::shared_ptr<const Tier>> choose_tiers(const Tiers& tiers, const Days& days, const TierQuestion& question) {
   std::map<std::uint32_t, std::shared_ptr<const Tier>> out;
   std::map<std::int64_t, std::set<std::uint32_t>> cut;
-  std::map<std::uint32_t, Segments> days;
-  for (const auto& segment : segments) days[segment->day()].push_back(segment);
+  const auto is_cut = [&](const TierEntry& entry) {
+    auto at = cut.find(entry.resolution);
+    if (at == cut.end()) at = cut.emplace(entry.resolution, cut_days(question, entry.resolution)).first;
+    return at->second.contains(entry.day);
+  };
   for (const auto& tier : tiers) {
     const TierEntry& entry = tier->entry;
     if (!tier->file || entry.resolution > question.resolution_max) continue;
     if (!entry.final) {
-      if (!cut.contains(entry.resolution)) cut[entry.resolution] = days_of_samples(question, entry.resolution);
+      const auto day = days.find(entry.day);
+      if (day == days.end() || day->second.damage || !is_fresh(*tier, day->second) || is_cut(entry)) continue;
       const std::int64_t start = std::int64_t{entry.day} * day_ms;
-      const bool in_head = std::ranges::any_of(question.heads, [&](const model::TimeRange& head) {
-        return head.overlaps(start, start + day_ms - 1);
-      });
-      if (in_head || cut[entry.resolution].contains(entry.day) || !is_fresh(*tier, days[entry.day])) continue;
+      if (std::ranges::any_of(question.heads, [&](const model::TimeRange& head) { return head.overlaps(start, start + day_ms - 1); })) continue;
     }
     auto& chosen = out[entry.day];
-    if (!chosen || chosen->entry.resolution < entry.resolution) chosen = tier;
+    const auto better = [&](const TierEntry& than) {
+      if (is_cut(entry) != is_cut(than)) return is_cut(than);
+      return is_cut(entry) ? entry.resolution < than.resolution : entry.resolution > than.resolution;
+    };
+    if (!chosen || better(chosen->entry)) chosen = tier;
   }
   return out;
 }

@@ -1,7 +1,8 @@
 // Downsampled days: what they answer against a naive model, and that they follow the samples until those go.
-#include <set>
+#include <fstream>
 
 #include "storage/offline.hpp"
+#include "storage/series/segment.hpp"
 #include "storage/series/tier_file.hpp"
 #include "store_fixture.hpp"
 
@@ -71,11 +72,26 @@ struct TierFixture : StoreFixture {
     }
     FAIL("upkeep does not end");
   }
-  void drop_samples() {
-    clock.advance(hours(24 * 7));
+  void pass_days(int days) {
+    clock.advance(hours(24 * days));
     REQUIRE(store->maintain());
     clock.advance(minutes(11));  // a clock that jumped is believed after ten minutes
     settle();
+  }
+  // Of a day, smallest first; with day 0 the tiers.
+  std::vector<std::filesystem::path> files(std::int64_t of) const {
+    const std::string dated = storage::series::segment_name(static_cast<std::uint32_t>(of / day), 0).substr(0, 9);
+    std::vector<std::filesystem::path> out;
+    for (const auto& file : std::filesystem::directory_iterator(options.path + "/segments")) {
+      const std::string name = file.path().filename().string();
+      const bool tier = storage::series::is_tier_name(name);
+      if (of == 0 ? tier : !tier && name.starts_with(dated)) out.push_back(file.path());
+    }
+    std::ranges::sort(out, {}, [](const auto& path) { return std::pair(std::filesystem::file_size(path), path.string()); });
+    return out;
+  }
+  void drop_samples() {
+    pass_days(7);
     for (const auto& [name, samples] : model) REQUIRE(read_all(*store, named(name), {begin, begin + 2 * day - 1}).empty());
   }
   Answers ask(const std::vector<TimeRange>& windows, std::int64_t resolution) {
@@ -150,14 +166,18 @@ TEST_CASE("a downsampled day answers aligned windows as its samples do, and goes
   CHECK(f.store->tiers().samples_since >= f.begin + 2 * day);
   for (const std::int64_t resolution : {five_minutes, one_hour}) f.compare(f.random_windows(resolution), resolution);
   CHECK(f.ask(f.random_windows(one_hour), 0).empty());  // nobody asked for buckets
+  f.compare(f.random_windows(five_minutes), one_hour);  // what cuts hours is answered from the finer buckets
   // A bucket belongs to the window that its end is in.
-  const auto cut = f.random_windows(7'000);
-  std::vector<TimeRange> meant;
-  for (const TimeRange& w : cut) {
-    const std::int64_t from = (w.min - 1) / one_hour * one_hour, to = w.max / one_hour * one_hour;
-    meant.push_back(from < to ? TierFixture::window(from, to) : TimeRange{1, 0});
-  }
-  f.compare(f.ask(cut, one_hour), meant);
+  const auto compare_cut = [&](std::int64_t resolution) {
+    const auto cut = f.random_windows(7'000);
+    std::vector<TimeRange> meant;
+    for (const TimeRange& w : cut) {
+      const std::int64_t from = (w.min - 1) / resolution * resolution, to = w.max / resolution * resolution;
+      meant.push_back(from < to ? TierFixture::window(from, to) : TimeRange{1, 0});
+    }
+    f.compare(f.ask(cut, one_hour), meant);
+  };
+  compare_cut(five_minutes);
   f.reopen();
   CHECK(f.store->tiers().samples_since >= f.begin + 2 * day);
   f.compare(f.random_windows(one_hour), one_hour);
@@ -170,6 +190,7 @@ TEST_CASE("a downsampled day answers aligned windows as its samples do, and goes
   const auto windows = f.random_windows(one_hour);
   CHECK(f.ask(windows, five_minutes).empty());
   f.compare(windows, one_hour);
+  compare_cut(one_hour);
   f.clock.advance(hours(24 * 40));
   REQUIRE(f.store->maintain());
   f.clock.advance(minutes(11));
@@ -264,6 +285,11 @@ TEST_CASE("damage to a downsampled day is named; while its samples are there it 
     const auto answer = f.store->windows(query, windows, [](const Labels&, std::span<const WindowSummary>) { return true; });
     REQUIRE_FALSE(answer);
     CHECK((answer.error().code == Code::corrupt || answer.error().code == Code::io));
+    // Other days go on going, and no label goes with them: the file may come back.
+    f.put("extra", {{f.clock.now_ms(), 1}});
+    REQUIRE(f.store->seal());
+    f.pass_days(7);
+    CHECK(f.store->stats().series_total == 6);
   } else {
     f.compare(windows, one_hour);
     f.settle();
@@ -272,4 +298,110 @@ TEST_CASE("damage to a downsampled day is named; while its samples are there it 
     f.store.reset();
     CHECK(storage::verify(f.options.path, nullptr, *f.log).value().problems.empty());
   }
+}
+
+TEST_CASE("a day whose segments do not open keeps its tiers, and they stand for it when it goes") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  f.put("late", {{f.begin + 6 * one_hour, 2}});
+  REQUIRE(f.store->seal());
+  f.settle();
+  f.store.reset();
+  auto damaged = f.files(f.begin);
+  REQUIRE(damaged.size() == 2);
+  const bool all = GENERATE(false, true);
+  if (!all) damaged.pop_back();
+  for (const auto& path : damaged) std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  const auto tiers = f.files(0);
+  REQUIRE(tiers.size() == 4);
+  f.open();
+  f.settle();
+  CHECK((f.files(0) == tiers));
+  // What seals now is not in the tiers, and no others can be made.
+  REQUIRE(f.store->write(one_series(named("counter"), {{f.begin + 7 * one_hour, 1e9}})));
+  REQUIRE(f.store->seal());
+  f.settle();
+  CHECK((f.files(0) == tiers));
+  f.drop_samples();
+  f.compare(f.random_windows(one_hour), one_hour);
+  CHECK(f.store->stats().series_total == 6);
+}
+
+TEST_CASE("a day that opens and does not read holds up no other") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  f.store.reset();
+  const auto path = f.files(f.begin).at(0);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto at = static_cast<std::streamoff>(std::filesystem::file_size(path) / 3);
+    file.seekg(at);
+    const char was = static_cast<char>(file.get());
+    file.seekp(at);
+    file.put(static_cast<char>(was ^ 1));
+  }
+  f.open();
+  f.settle();
+  CHECK(f.written() == 2);
+  std::vector<TimeRange> windows;
+  for (int hour = 0; hour < 24; ++hour) windows.push_back(TierFixture::window(f.begin + day + hour * one_hour, f.begin + day + (hour + 1) * one_hour));
+  f.compare(windows, one_hour);
+  CHECK_FALSE(f.store->erase({{Matcher::equal("__name__", "whole")}}, {}));  // and says so, but the other days are done
+  f.model.erase("whole");
+  f.compare(windows, one_hour);
+  f.drop_samples();
+  f.compare(windows, one_hour);
+}
+
+TEST_CASE("a disk that refuses a tier's commit leaves one file at most, and none when it is well again") {
+  TierFixture f;
+  storage::kv::FaultDisk disk(f.seed);
+  f.use(disk);
+  f.start();
+  const auto tiers = [&] { return std::ranges::count_if(disk.files(), [](const std::string& p) { return storage::series::is_tier_name(p.substr(p.rfind('/') + 1)); }); };
+  f.put("counter", {{f.begin + 1, 1}});
+  REQUIRE(f.store->seal());
+  f.settle();
+  REQUIRE(tiers() == 2);
+  int failed = 0;
+  for (std::uint64_t n = 1; n <= 15; ++n) {
+    INFO("seed " << f.seed << ", operation " << n);
+    f.put("counter", {{f.begin + 1 + static_cast<std::int64_t>(n), 1}});
+    REQUIRE(f.store->seal());
+    const auto before = tiers();
+    disk.fail_operation(n);
+    const bool refused = !f.store->maintain();
+    CHECK(tiers() <= before + 1);
+    disk.fail_operation(0);
+    f.settle();
+    if (refused) CHECK(tiers() == before);  // else the removal of the old one may have failed: a start does it
+    failed += refused ? 1 : 0;
+    f.compare({TierFixture::window(f.begin, f.begin + day)}, one_hour);
+  }
+  CHECK(failed > 3);
+  f.reopen();
+  CHECK(tiers() == 2);
+}
+
+TEST_CASE("a tier's writer refuses series out of order, as a forged file may have them") {
+  using namespace storage::series;
+  TempDir directory;
+  const auto files = storage::kv::TableFiles::open({directory.path("segments")}).value();
+  const auto writer = TierWriter::create(*files, 19675, tier_1h).value();
+  const std::vector<std::int64_t> times{19675 * day + 1};
+  const std::vector<double> values{1};
+  REQUIRE(writer->add({5, 1}, times, values));
+  for (const SeriesRef wrong : {SeriesRef{4, 2}, SeriesRef{5, 1}, SeriesRef{6, 1}}) {
+    const Status added = writer->add(wrong, times, values);
+    REQUIRE_FALSE(added);
+    CHECK(added.error().code == Code::corrupt);
+  }
+  TierInfo info;
+  info.resolution = tier_1h;
+  info.groups = {{3, 9}, {9, 9}};
+  CHECK(decode_tier_info(encode_tier_info(info)));
+  info.groups = {{3, 9}, {8, 9}};
+  CHECK_FALSE(decode_tier_info(encode_tier_info(info)));
 }
