@@ -50,6 +50,11 @@ int print_report(const std::string& directory, const storage::VerifyReport& repo
   return report.problems.empty() ? 0 : 1;
 }
 
+int refused(std::string_view command, const Error& error) {
+  fmt::print(stderr, "plumbline {}: {}\n", command, error.message);
+  return 1;
+}
+
 }  // namespace
 
 int serve(const std::string& config_file, const config::Overrides& overrides) {
@@ -177,30 +182,19 @@ int backup(const std::string& url, const std::string& name) {
 int restore(const std::string& backup, const std::string& data_dir) {
   const auto log = make_stderr_log(LogLevel::warn);
   const auto report = storage::restore(backup, data_dir, nullptr, *log);
-  if (!report) {
-    fmt::print(stderr, "plumbline restore: {}\n", report.error().message);
-    return 1;
-  }
-  return print_report(data_dir, *report);
+  return report ? print_report(data_dir, *report) : refused("restore", report.error());
 }
 
 int verify(const std::string& data_dir) {
   const auto log = make_stderr_log(LogLevel::warn);
   const auto report = storage::verify(data_dir, nullptr, *log);
-  if (!report) {
-    fmt::print(stderr, "plumbline verify: {}\n", report.error().message);
-    return 1;
-  }
-  return print_report(data_dir, *report);
+  return report ? print_report(data_dir, *report) : refused("verify", report.error());
 }
 
 int salvage(const std::string& data_dir) {
   const auto log = make_stderr_log(LogLevel::error);
   const auto report = storage::salvage(data_dir, nullptr, *log);
-  if (!report) {
-    fmt::print(stderr, "plumbline verify --salvage: {}\n", report.error().message);
-    return 1;
-  }
+  if (!report) return refused("verify --salvage", report.error());
   if (!report->ended.empty())
     fmt::print("an interrupted salvage was ended: its report, of what was lost, is {}/{}/REPORT\n", data_dir, report->ended);
   for (const model::Problem& p : report->found) fmt::print("found: {}\n", p.str());

@@ -136,7 +136,7 @@ class Verifier {
         tell("family series", place, labels ? "the key ends early" : labels.error().message);
         return true;
       }
-      if (key != series::series_key(static_cast<std::uint16_t>(labels->fingerprint() % kv::vshards), id))
+      if (key != series::series_key(*labels, id))
         tell("family series", place, "its key is not that of its labels " + labels->str());
       if (const series::SeriesId twin = index_.find(*labels); twin != series::no_series)
         tell("family series", place, "series " + std::to_string(twin) + " has the same labels: queries have it twice");
@@ -177,6 +177,24 @@ class Verifier {
     return {};
   }
 
+  // Null: it is missing or does not open, and that was told.
+  template <class File, class Count>
+  Result<std::shared_ptr<const File>> open_listed(const kv::TableFiles& files, const std::string& name, std::string_view list, std::string_view help,
+                                                  Count& count) {
+    const std::string file = "segments/" + name;
+    PLUMBLINE_TRY(const bool there, tree_.exists(path(file)));
+    if (!there) {
+      tell(file, "", "the list of " + std::string(list) + " names it, and it is missing", help);
+      return nullptr;
+    }
+    ++count;
+    auto opened = File::open(files, name);
+    if (opened) return std::move(*opened);
+    if (opened.error().code == Code::unsupported) return fail(std::move(opened).error());
+    tell(file, "", opened.error().message, help);
+    return nullptr;
+  }
+
   Status tier(const kv::TableFiles& files, const std::string& name) {
     const std::string file = "segments/" + name;
     std::optional<series::TierEntry> entry;
@@ -187,20 +205,10 @@ class Verifier {
     }
     // What is not the only thing left of its day is made again.
     const std::string_view help = entry && !entry->final ? "the next start makes it again" : "queries that need it fail; restore the file from a backup";
-    PLUMBLINE_TRY(const bool there, tree_.exists(path(file)));
-    if (!there) {
-      tell(file, "", "the list of tiers names it, and it is missing", help);
-      return {};
-    }
-    ++out_.tiers;
-    const auto opened = series::TierFile::open(files, name);
-    if (!opened) {
-      if (opened.error().code == Code::unsupported) return fail(opened.error());
-      tell(file, "", opened.error().message, help);
-      return {};
-    }
-    const series::TierInfo& info = (*opened)->info();
-    for (std::string& line : (*opened)->verify()) tell(file, "", std::move(line), help);
+    PLUMBLINE_TRY(const auto opened, open_listed<series::TierFile>(files, name, "tiers", help, out_.tiers));
+    if (!opened) return {};
+    const series::TierInfo& info = opened->info();
+    for (std::string& line : opened->verify()) tell(file, "", std::move(line), help);
     if (entry && (entry->day != info.day || entry->resolution != info.resolution)) tell(file, "", "it is of another day or resolution than it is listed for", help);
     if (entry && entry->final)
       for (const std::uint32_t id : info.ids)
@@ -214,19 +222,9 @@ class Verifier {
   Status segment(const kv::TableFiles& files, const std::string& name) {
     const std::string file = "segments/" + name;
     const std::string_view help = "its day answers with an error; restore the file from a backup";
-    PLUMBLINE_TRY(const bool there, tree_.exists(path(file)));
-    if (!there) {
-      tell(file, "", "the list of segments names it, and it is missing", help);
-      return {};
-    }
-    ++out_.segments;
-    const auto opened = series::Segment::open(files, name);
-    if (!opened) {
-      if (opened.error().code == Code::unsupported) return fail(opened.error());
-      tell(file, "", opened.error().message, help);
-      return {};
-    }
-    const series::Segment& segment = **opened;
+    PLUMBLINE_TRY(const auto opened, open_listed<series::Segment>(files, name, "segments", help, out_.segments));
+    if (!opened) return {};
+    const series::Segment& segment = *opened;
     out_.samples += segment.info().samples;
     for (std::string& line : segment.verify()) tell(file, "", std::move(line), help);
     if (!kv_) return {};

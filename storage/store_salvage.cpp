@@ -151,7 +151,7 @@ class Salvager {
       if (!in.ok() || !labels || !index_.restore(id, *labels)) {
         bad.push_back({std::string(key), "", ""});
         lose("family series", "series " + std::to_string(id), labels ? "its labels are those of another series" : labels.error().message);
-      } else if (std::string right = series::series_key(static_cast<std::uint16_t>(labels->fingerprint() % kv::vshards), id); right != key) {
+      } else if (std::string right = series::series_key(*labels, id); right != key) {
         bad.push_back({std::string(key), std::move(right), std::string(value)});
       }
       return true;
@@ -179,7 +179,7 @@ class Salvager {
     losers_.add(loser);
     if (!wins) return false;
     index_.remove(Roaring::bitmapOf(1, twin));
-    outdone_.push_back(series::series_key(static_cast<std::uint16_t>(labels.fingerprint() % kv::vshards), twin));
+    outdone_.push_back(series::series_key(labels, twin));
     return true;
   }
 
@@ -205,7 +205,7 @@ class Salvager {
       for (const series::Definition& d : record->definitions) {
         const auto labels = model::parse_wire_labels(d.labels);
         if (!labels || index_.contains(d.id) || !wins_its_labels(d.id, *labels) || !index_.restore(d.id, *labels)) continue;
-        PLUMBLINE_CHECK_OK(put(kv::Family::series, series::series_key(static_cast<std::uint16_t>(labels->fingerprint() % kv::vshards), d.id), labels->encode()));
+        PLUMBLINE_CHECK_OK(put(kv::Family::series, series::series_key(*labels, d.id), labels->encode()));
       }
       return {};
     }));
@@ -395,7 +395,7 @@ class Salvager {
         continue;
       }
       lose(file, "", "the buckets of " + std::to_string(unknown) + " series, whose labels are lost");
-      PLUMBLINE_TRY(std::string name_of_new, unused_tier_name(day, info.resolution));
+      PLUMBLINE_TRY(std::string name_of_new, unused_tier_name(info.day, info.resolution));
       PLUMBLINE_TRY(auto table, fresh.create(name_of_new));
       const auto out = std::make_unique<series::TierWriter>(std::move(table), std::move(name_of_new), info.day, info.resolution);
       PLUMBLINE_CHECK_OK((*opened)->read_all([&](series::TierSeries&& s) { return index_.contains(s.series.id) ? out->add(std::move(s)) : Status{}; }));
@@ -409,18 +409,16 @@ class Salvager {
   }
 
   // Behind all that are there, and have been made here: a name is used once.
-  Result<std::string> unused_tier_name(const std::string& day, std::int64_t resolution) {
-    const std::string stem = day + (resolution == series::tier_1h ? "-1h-" : "-5m-");
+  Result<std::string> unused_tier_name(std::uint32_t day, std::int64_t resolution) {
+    constexpr std::uint32_t last = std::numeric_limits<std::uint32_t>::max();
+    std::string stem = series::tier_name(day, resolution, last);
+    stem.resize(stem.rfind('-') + 1);
     std::uint64_t next = 0;
-    for (const std::string& name : names_) {
-      if (!name.starts_with(stem)) continue;
-      std::uint32_t generation = 0;
-      std::from_chars(name.data() + stem.size(), name.data() + name.size(), generation, 16);
-      next = std::max<std::uint64_t>(next, std::uint64_t{generation} + 1);
-    }
-    if (next > std::numeric_limits<std::uint32_t>::max())
-      return fail(Code::corrupt, "segments/" + stem + "ffffffff.sst is the last name: move it out of the directory");
-    return use(fmt::format("{}{:08x}.sst", stem, next));
+    for (const std::string& name : names_)
+      if (name.starts_with(stem)) next = std::max(next, std::uint64_t{series::tier_generation(name)} + 1);
+    if (next > last)
+      return fail(Code::corrupt, "segments/" + series::tier_name(day, resolution, last) + " is the last name: move it out of the directory");
+    return use(series::tier_name(day, resolution, static_cast<std::uint32_t>(next)));
   }
 
   Result<std::string> unused_segment_name(std::uint32_t day, std::uint64_t seal, std::uint32_t& generation) {

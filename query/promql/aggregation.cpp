@@ -2,6 +2,7 @@
 // need all series of a group side by side.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 
@@ -17,8 +18,16 @@ namespace plumbline::query::promql {
 
 namespace {
 
+// Whether a label is one of those by which series are grouped.
+bool groups_by(const Aggregate& a, const model::Label& l) {
+  const bool named = std::ranges::find(a.grouping, l.name) != a.grouping.end();
+  return a.without ? !named && l.name != model::metric_name_label : named;
+}
+
 Labels group_labels(const Aggregate& a, const Labels& labels) {
-  return a.without ? drop_labels(labels, a.grouping, true) : keep_labels(labels, a.grouping);
+  std::vector<model::Label> out;
+  std::ranges::copy_if(labels, std::back_inserter(out), [&](const model::Label& l) { return groups_by(a, l); });
+  return Labels::trusted(std::move(out));
 }
 
 // To which group a series belongs, without making the labels of the group for each series.
@@ -29,7 +38,7 @@ class GroupIndex {
   std::pair<std::size_t, bool> of(const Labels& labels) {
     std::uint64_t mark = 0;
     for (const model::Label& l : labels)
-      if (kept(l)) mark = (mark ^ hash64(l.value)) * 0x9e37'79b9'7f4a'7c15;
+      if (groups_by(*a_, l)) mark = (mark ^ hash64(l.value)) * 0x9e37'79b9'7f4a'7c15;
     const auto [from, to] = groups_.equal_range(mark);
     for (auto at = from; at != to; ++at)
       if (holds(labels_[at->second], labels)) return {at->second, false};
@@ -40,14 +49,10 @@ class GroupIndex {
   const std::vector<Labels>& labels() const { return labels_; }
 
  private:
-  bool kept(const model::Label& l) const {
-    const bool named = std::ranges::find(a_->grouping, l.name) != a_->grouping.end();
-    return a_->without ? !named && l.name != model::metric_name_label : named;
-  }
   bool holds(const Labels& group, const Labels& labels) const {
     auto at = group.begin();
     for (const model::Label& l : labels)
-      if (kept(l) && (at == group.end() || *at++ != l)) return false;
+      if (groups_by(*a_, l) && (at == group.end() || *at++ != l)) return false;
     return at == group.end();
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "query/promql/numbers.hpp"
 
@@ -164,18 +165,21 @@ bool summarizable(Fn fn) {
 
 bool keeps_name(Fn fn) { return fn == Fn::first_over_time || fn == Fn::last_over_time; }
 
-std::vector<std::size_t> counter_resets(std::span<const double> values) {
+namespace {
+
+template <class Range, class Value>
+std::vector<std::size_t> falls(const Range& range, const Value& value) {
   std::vector<std::size_t> out;
-  for (std::size_t i = 1; i < values.size(); ++i)
-    if (values[i] < values[i - 1]) out.push_back(i);
+  for (std::size_t i = 1; i < range.size(); ++i)
+    if (value(range[i]) < value(range[i - 1])) out.push_back(i);
   return out;
 }
 
+}  // namespace
+
+std::vector<std::size_t> counter_resets(std::span<const double> values) { return falls(values, std::identity()); }
 std::vector<std::size_t> counter_resets(std::span<const Sample> samples) {
-  std::vector<std::size_t> out;
-  for (std::size_t i = 1; i < samples.size(); ++i)
-    if (samples[i].v < samples[i - 1].v) out.push_back(i);
-  return out;
+  return falls(samples, [](const Sample& s) { return s.v; });
 }
 
 bool ends_like_counter(std::string_view name) {

@@ -51,18 +51,13 @@ bool same_times(std::span<const storage::TimesPiece> pieces, std::span<const std
 }  // namespace
 
 std::shared_ptr<const WindowPlan> WindowPlans::of(std::span<const Sample> samples) {
+  const auto same = [&](const Known& known) { return std::ranges::equal(samples, known.plan->times, {}, &Sample::t); };
   const auto times = [&] {
     std::vector<std::int64_t> out(samples.size());
     std::ranges::transform(samples, out.begin(), &Sample::t);
     return out;
   };
-  if (ends_.size() == 1 || samples.size() > samples_kept_max) return make(times());
-  const std::uint64_t mark = mark_of(samples.size(), samples.front().t, samples.back().t);
-  if (const std::shared_ptr<const Known> known = find(mark)) {
-    if (std::ranges::equal(samples, known->plan->times, {}, &Sample::t)) return known->plan;
-    return make(times());
-  }
-  return keep(mark, {make(times()), {}});
+  return known_or_made(samples.size(), samples.front().t, samples.back().t, same, times, {});
 }
 
 std::shared_ptr<const WindowPlan> WindowPlans::of(std::span<const storage::TimesPiece> pieces) {
@@ -72,35 +67,37 @@ std::shared_ptr<const WindowPlan> WindowPlans::of(std::span<const storage::Times
     count += piece.times.size();
     held = held && piece.held;
   }
+  const auto same = [&](const Known& known) {
+    return same_pieces(pieces, known.pieces) || (count == known.plan->times.size() && same_times(pieces, known.plan->times));
+  };
   const auto times = [&] {
     std::vector<std::int64_t> out;
     out.reserve(count);
     for (const storage::TimesPiece& piece : pieces) out.insert(out.end(), piece.times.begin(), piece.times.end());
     return out;
   };
+  return known_or_made(count, pieces.front().times.front(), pieces.back().times.back(), same, times,
+                       held ? pieces : std::span<const storage::TimesPiece>());
+}
+
+template <class Same, class Times>
+std::shared_ptr<const WindowPlan> WindowPlans::known_or_made(std::size_t count, std::int64_t first, std::int64_t last, const Same& same,
+                                                             const Times& times, std::span<const storage::TimesPiece> pieces) {
   if (ends_.size() == 1 || count > samples_kept_max) return make(times());
-  const std::uint64_t mark = mark_of(count, pieces.front().times.front(), pieces.back().times.back());
-  if (const std::shared_ptr<const Known> known = find(mark)) {
-    if (same_pieces(pieces, known->pieces) || (count == known->plan->times.size() && same_times(pieces, known->plan->times))) return known->plan;
-    return make(times());
+  const std::uint64_t mark = mark_of(count, first, last);
+  std::shared_ptr<const Known> known;
+  {
+    Lock lock(mutex_);
+    if (const auto at = known_.find(mark); at != known_.end()) known = at->second;
   }
-  Known fresh{make(times()), {}};
-  if (held) fresh.pieces.assign(pieces.begin(), pieces.end());
-  return keep(mark, std::move(fresh));
-}
-
-std::shared_ptr<const WindowPlans::Known> WindowPlans::find(std::uint64_t mark) {
+  if (known && same(*known)) return known->plan;
+  auto plan = make(times());
+  if (known) return plan;
+  auto fresh = std::make_shared<const Known>(Known{plan, {pieces.begin(), pieces.end()}});
   Lock lock(mutex_);
-  const auto at = known_.find(mark);
-  return at != known_.end() ? at->second : nullptr;
-}
-
-std::shared_ptr<const WindowPlan> WindowPlans::keep(std::uint64_t mark, Known fresh) {
-  const auto known = std::make_shared<const Known>(std::move(fresh));
-  Lock lock(mutex_);
-  if (kept_ < windows_kept_max && known_.try_emplace(mark, known).second)
-    kept_ += ends_.size() + known->plan->times.size() / 3 + known->pieces.size() * piece_worth + 8;
-  return known->plan;
+  if (kept_ < windows_kept_max && known_.try_emplace(mark, std::move(fresh)).second)
+    kept_ += ends_.size() + plan->times.size() / 3 + pieces.size() * piece_worth + 8;
+  return plan;
 }
 
 std::shared_ptr<const WindowPlan> WindowPlans::make(std::vector<std::int64_t> times) const {

@@ -53,8 +53,11 @@ class WindowPlans {
     std::vector<storage::TimesPiece> pieces;  // of which it was made, where all of them are held
   };
   std::shared_ptr<const WindowPlan> make(std::vector<std::int64_t> times) const;
-  std::shared_ptr<const Known> find(std::uint64_t mark);
-  std::shared_ptr<const WindowPlan> keep(std::uint64_t mark, Known fresh);
+  // The plan of `count` times from first to last: one that is known whose times are the `same`, or one that is made of times() and kept
+  // with the pieces.
+  template <class Same, class Times>
+  std::shared_ptr<const WindowPlan> known_or_made(std::size_t count, std::int64_t first, std::int64_t last, const Same& same,
+                                                  const Times& times, std::span<const storage::TimesPiece> pieces);
 
   const std::vector<std::int64_t> ends_;
   const std::int64_t range_;

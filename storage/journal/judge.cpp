@@ -20,6 +20,13 @@ std::optional<std::uint64_t> first_of(std::string_view name) {
   return out;
 }
 
+std::vector<std::uint64_t> firsts_of(std::span<const std::string> names) {
+  std::vector<std::uint64_t> out;
+  for (const std::string& name : names)
+    if (const auto first = first_of(name)) out.push_back(*first);
+  return out;
+}
+
 std::optional<Frame> frame_behind(std::string_view bytes, std::size_t from, std::uint64_t above) {
   for (std::size_t at = from; at + frame_bytes <= bytes.size(); ++at) {
     const auto frame = read_frame(bytes.substr(at));

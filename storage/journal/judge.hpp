@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/base/error.hpp"
 #include "storage/journal/frame.hpp"
@@ -14,6 +16,7 @@ namespace plumbline::storage::journal {
 
 std::string name_of(std::uint64_t first_sequence);
 std::optional<std::uint64_t> first_of(std::string_view name);  // nullopt: not a file of ours
+std::vector<std::uint64_t> firsts_of(std::span<const std::string> names);  // of those that are ours, in their order
 // A whole frame anywhere behind `from` that continues the journal: what stands before it is not a torn end.
 std::optional<Frame> frame_behind(std::string_view bytes, std::size_t from, std::uint64_t above);
 

@@ -42,10 +42,8 @@ Result<Salvaged> salvage(const std::string& directory, const std::string& name, 
                          std::uint64_t after, const RecordVisit& visit) {
   Salvaged out;
   const auto files = kv::Files::read_only(directory, std::move(file_system));
-  std::vector<std::uint64_t> firsts;
   PLUMBLINE_TRY(const auto names, files->list());
-  for (const std::string& file : names)
-    if (const auto first = first_of(file)) firsts.push_back(*first);
+  const std::vector<std::uint64_t> firsts = firsts_of(names);
   if (!firsts.empty()) out.oldest = firsts.front();
   for (std::size_t i = 0; i < firsts.size(); ++i) {
     const std::string path = name + "/" + name_of(firsts[i]);

@@ -15,10 +15,8 @@ Result<Findings> verify(const std::string& directory, const std::string& name, s
                         std::uint64_t after, const VerifyVisit& visit) {
   Findings out;
   const auto files = kv::Files::read_only(directory, std::move(file_system));
-  std::vector<std::uint64_t> firsts;
   PLUMBLINE_TRY(const auto names, files->list());
-  for (const std::string& file : names)
-    if (const auto first = first_of(file)) firsts.push_back(*first);
+  std::vector<std::uint64_t> firsts = firsts_of(names);
   const auto path = [&](std::uint64_t first) { return name + "/" + name_of(first); };
   const auto tell = [&](std::uint64_t first, std::string place, std::string what) {
     out.problems.push_back({path(first), std::move(place), std::move(what), std::string(restore_it)});

@@ -19,6 +19,11 @@ inline std::uint32_t day_of(std::int64_t t) {
   return t <= 0 ? 0 : static_cast<std::uint32_t>(std::min<std::int64_t>(t / day_ms, 0xffff'ffff));
 }
 
+inline model::TimeRange times_of_day(std::uint32_t day) {
+  const std::int64_t start = std::int64_t{day} * day_ms;
+  return {start, start + day_ms - 1};
+}
+
 // Stale markers are counted only in has_stale: they are not values. min, max and the reset correction pass over NaN.
 struct ChunkSummary {
   double first = 0;

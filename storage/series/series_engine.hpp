@@ -162,7 +162,8 @@ class SeriesEngine {
   Status erase_tiers(const Roaring& ids, TimeRange range);
   Status erase_tier(const Tier& tier, std::span<const SeriesRef> wanted, const Roaring& ids, TimeRange range);
   bool heads_touch(std::uint32_t day) const;
-  void remove_files(const std::vector<std::string>& names, std::string_view what);
+  // Of what is off its list; a file that stays is warned of as "a dropped tier" or the like.
+  void remove_file(const std::string& name, std::string_view how, std::string_view kind);
 
   kv::Kv& kv_;
   kv::TableFiles& files_;

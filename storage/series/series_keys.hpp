@@ -9,6 +9,7 @@
 #include "daemon/base/bytes.hpp"
 #include "daemon/base/error.hpp"
 #include "storage/kv/kv.hpp"
+#include "storage/model/labels.hpp"
 #include "storage/model/sample.hpp"
 
 namespace plumbline::storage::series {
@@ -18,6 +19,9 @@ inline std::string series_key(std::uint16_t vshard, std::uint32_t id) {
   out.raw(kv::key_prefix(vshard));
   out.be32(id);
   return out.take();
+}
+inline std::string series_key(const model::Labels& labels, std::uint32_t id) {
+  return series_key(static_cast<std::uint16_t>(labels.fingerprint() % kv::vshards), id);
 }
 inline std::string next_id_key() { return kv::key_prefix(0) + "series_next_id"; }
 inline std::string bounds_key() { return kv::key_prefix(0) + "series_bounds"; }

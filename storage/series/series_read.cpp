@@ -31,10 +31,8 @@ std::size_t parts_for(std::size_t series) { return std::bit_floor(std::clamp<std
 }  // namespace
 
 Result<Segments> SeriesEngine::touching(TimeRange range) const {
-  for (const DamagedSegment& d : damaged()) {
-    const std::int64_t from = d.day * day_ms;
-    if (range.overlaps(from, from + day_ms - 1)) return fail(d.error);
-  }
+  for (const DamagedSegment& d : damaged())
+    if (const TimeRange times = times_of_day(d.day); range.overlaps(times.min, times.max)) return fail(d.error);
   Segments out;
   const auto list = segments();  // held: the loop would outlive a temporary
   for (const auto& segment : *list)

@@ -67,10 +67,7 @@ Status SeriesEngine::rewrite(const Segments& inputs, const DroppedRanges& droppe
     sort_segments(*list);
     segments_ = std::move(list);
   }
-  for (const auto& input : inputs)
-    if (auto removed = files_.remove(input->info().name); !removed)
-      log_.warn("a rewritten segment still takes space",
-                {{"segment", input->info().name}, {"error", removed.error().message}});
+  for (const auto& input : inputs) remove_file(input->info().name, "rewritten", "segment");
   kv::kill_point("rewrite.removed");
   rewritten_samples_.add(info.samples);
   rewritten_bytes_.add(info.bytes);

@@ -155,6 +155,12 @@ Status SeriesEngine::seal(kv::Batch& out) {
   return {};
 }
 
+// Readers that hold it keep reading: the file goes when they let it go.
+void SeriesEngine::remove_file(const std::string& name, std::string_view how, std::string_view kind) {
+  if (auto removed = files_.remove(name); !removed)
+    log_.warn("a " + std::string(how) + " " + std::string(kind) + " still takes space", {{kind, name}, {"error", removed.error().message}});
+}
+
 Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms, std::span<const TierOption> tiers) {
   const auto ended = [&](std::uint32_t day) { return (static_cast<std::int64_t>(day) + 1) * day_ms <= cutoff_ms; };
   Days days = this->days();
@@ -200,12 +206,10 @@ Result<bool> SeriesEngine::retain(std::int64_t cutoff_ms, std::span<const TierOp
     set_tiers(std::move(tiers_left));
     std::erase_if(damaged_, [&](const DamagedSegment& d) { return days.contains(d.day); });
   }
-  remove_files(tiers_gone, "tier");
+  for (const std::string& name : tiers_gone) remove_file(name, "dropped", "tier");
   changes_.note(std::numeric_limits<std::int64_t>::min());
   for (const std::string& name : drop) {
-    // Readers that hold it keep reading: the file goes when they let it go.
-    if (auto removed = files_.remove(name); !removed)
-      log_.warn("a dropped segment still takes space", {{"segment", name}, {"error", removed.error().message}});
+    remove_file(name, "dropped", "segment");
     log_.info("dropped a segment past the retention", {{"segment", name}});
     kv::kill_point("retain.removed");
   }

@@ -1,6 +1,7 @@
 // Tiers: making them of ended days, keeping them true to the samples, and dropping them.
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "storage/kv/kill_point.hpp"
 #include "storage/series/series_engine.hpp"
@@ -14,8 +15,6 @@ namespace {
 constexpr std::int64_t grace_ms = 3'600'000;
 
 std::int64_t end_of(std::uint32_t day) { return (std::int64_t{day} + 1) * day_ms; }
-
-TimeRange range_of(std::uint32_t day) { return {end_of(day) - day_ms, end_of(day) - 1}; }
 
 }  // namespace
 
@@ -88,34 +87,24 @@ bool SeriesEngine::passes_over(std::uint32_t day, const DaySegments& of_day, con
 }
 
 bool SeriesEngine::heads_touch(std::uint32_t day) const {
-  const TimeRange times = range_of(day);
+  const TimeRange times = times_of_day(day);
   return std::ranges::any_of(heads(), [&](const auto& head) {
     const TimeRange bounds = head->bounds();
     return bounds.min <= bounds.max && times.overlaps(bounds.min, bounds.max);
   });
 }
 
-void SeriesEngine::remove_files(const std::vector<std::string>& names, std::string_view what) {
-  for (const std::string& name : names)
-    // Readers that hold it keep reading: the file goes when they let it go.
-    if (auto removed = files_.remove(name); !removed)
-      log_.warn("a file that was dropped still takes space", {{"file", name}, {"what", std::string(what)}, {"error", removed.error().message}});
-}
-
 Status SeriesEngine::settle_strays() {
   if (strays_.empty()) return {};
   kv::Batch batch;
   const auto list = tier_list();
-  std::vector<std::string> gone;
   for (const Stray& stray : strays_) {
     batch.remove(kv::Family::meta, tier_key(stray.name));
     for (const auto& tier : *list)
       if (tier->name == stray.replaced) batch.put(kv::Family::meta, tier_key(tier->name), tier_value(tier->entry));
-    gone.push_back(stray.name);
   }
   PLUMBLINE_CHECK_OK(kv_.write(std::move(batch), kv::Sync::yes));
-  strays_.clear();
-  remove_files(gone, "tier");
+  for (const Stray& stray : std::exchange(strays_, {})) remove_file(stray.name, "dropped", "tier");
   return {};
 }
 
@@ -128,7 +117,7 @@ Status SeriesEngine::replace_tier(const Tier* old, std::shared_ptr<const Tier> f
     return written;
   }
   kv::kill_point("tier.committed");
-  const std::vector<std::string> gone = old == nullptr ? std::vector<std::string>{} : std::vector<std::string>{old->name};
+  const std::string gone = old == nullptr ? "" : old->name;
   if (fresh) {
     tier_files_.add();
     tier_buckets_.add(fresh->file->info().buckets);
@@ -142,7 +131,7 @@ Status SeriesEngine::replace_tier(const Tier* old, std::shared_ptr<const Tier> f
     if (fresh) list.push_back(std::move(fresh));
     set_tiers(std::move(list));  // may free `old`
   }
-  remove_files(gone, "tier");
+  if (!gone.empty()) remove_file(gone, "dropped", "tier");
   kv::kill_point("tier.removed");
   return {};
 }
@@ -151,7 +140,7 @@ Result<std::shared_ptr<const Tier>> SeriesEngine::written_tier(const SegmentInfo
   kv::kill_point("tier.written");
   auto file = TierFile::open(files_, info.name);
   if (file) return std::make_shared<const Tier>(Tier{info.name, std::move(entry), std::move(*file), {}});
-  remove_files({info.name}, "tier");
+  remove_file(info.name, "dropped", "tier");
   return fail(std::move(file).error());
 }
 
@@ -247,7 +236,7 @@ Status SeriesEngine::erase_tiers(const Roaring& ids, TimeRange range) {
   const auto list = tier_list();
   Status passed_over;
   for (const auto& tier : *list) {
-    const TimeRange times = range_of(tier->entry.day);
+    const TimeRange times = times_of_day(tier->entry.day);
     if (!tier->entry.final || !range.overlaps(times.min, times.max)) continue;
     const Status erased = erase_tier(*tier, wanted, ids, range);
     if (!erased && erased.error().code != Code::corrupt && erased.error().code != Code::io) return erased;
@@ -295,14 +284,14 @@ Result<SeriesEngine::Sources> SeriesEngine::sources(const SeriesQuery& query, st
     if (const TimeRange bounds = head->bounds(); bounds.min <= bounds.max) unsealed.push_back(bounds);
   const auto chosen = choose_tiers(*tiers, days_of(*segments, damaged), {windows, query.resolution_max, unsealed});
   for (const DamagedSegment& d : damaged)
-    if (const TimeRange times = range_of(d.day); hull.overlaps(times.min, times.max) && !chosen.contains(d.day)) return fail(d.error);
+    if (const TimeRange times = times_of_day(d.day); hull.overlaps(times.min, times.max) && !chosen.contains(d.day)) return fail(d.error);
   for (const auto& tier : *tiers)
-    if (const TimeRange times = range_of(tier->entry.day); tier->entry.final && !tier->file && !chosen.contains(tier->entry.day) &&
+    if (const TimeRange times = times_of_day(tier->entry.day); tier->entry.final && !tier->file && !chosen.contains(tier->entry.day) &&
                                                            tier->entry.resolution <= query.resolution_max && hull.overlaps(times.min, times.max + 1))
       return fail(tier->damage);
   Sources out;
   for (const auto& [day, tier] : chosen)
-    if (const TimeRange times = range_of(day); hull.overlaps(times.min, times.max + 1)) out.tiers.push_back(tier);
+    if (const TimeRange times = times_of_day(day); hull.overlaps(times.min, times.max + 1)) out.tiers.push_back(tier);
   for (const auto& segment : *segments) {
     if (!hull.overlaps(segment->info().min_t, segment->info().max_t)) continue;
     const auto at = chosen.find(segment->day());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <optional>
 
@@ -24,12 +25,18 @@ std::int64_t number_of(std::int64_t t, std::int64_t start, std::int64_t resoluti
 
 std::string key_of(const TierGroup& group, std::size_t number) { return record_key(group.first, static_cast<std::uint32_t>(number)); }
 
-std::string file_name(std::uint32_t day, std::int64_t resolution, std::uint32_t generation) {
+}  // namespace
+
+std::string tier_name(std::uint32_t day, std::int64_t resolution, std::uint32_t generation) {
   const std::string dated = segment_name(day, 0);
   return fmt::format("{}-{}-{:08x}.sst", dated.substr(0, dated.find('-')), resolution == tier_1h ? "1h" : "5m", generation);
 }
 
-}  // namespace
+std::uint32_t tier_generation(std::string_view name) {
+  std::uint32_t out = 0;
+  std::from_chars(name.data() + name.rfind('-') + 1, name.data() + name.size(), out, 16);
+  return out;
+}
 
 bool is_tier_name(std::string_view name) {
   return name.ends_with(".sst") && (name.find("-5m-") != std::string_view::npos || name.find("-1h-") != std::string_view::npos);
@@ -193,7 +200,7 @@ Result<TierInfo> decode_tier_info(std::string_view body) {
 Result<std::unique_ptr<TierWriter>> TierWriter::create(const kv::TableFiles& files, std::uint32_t day, std::int64_t resolution) {
   // A name is used once: a commit that failed may come back after a crash, and names the file as it was.
   for (std::uint32_t generation = 0;; ++generation) {
-    std::string name = file_name(day, resolution, generation);
+    std::string name = tier_name(day, resolution, generation);
     PLUMBLINE_TRY(const bool used, files.exists(name));
     if (used) continue;
     PLUMBLINE_TRY(auto table, files.create(name));

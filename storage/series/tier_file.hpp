@@ -22,8 +22,10 @@ namespace plumbline::storage::series {
 
 inline constexpr std::int64_t tier_5m = 5 * 60'000;
 inline constexpr std::int64_t tier_1h = 60 * 60'000;
-// `<yyyymmdd>-<5m or 1h>-<8 hex>.sst`
+// `<yyyymmdd>-<5m or 1h>-<generation, 8 hex>.sst`
+std::string tier_name(std::uint32_t day, std::int64_t resolution, std::uint32_t generation);
 bool is_tier_name(std::string_view name);
+std::uint32_t tier_generation(std::string_view name);  // of a tier's name
 
 struct TierBucket {
   std::int64_t end = 0;         // ms, by the clock, also of a bucket that the day's end cuts

@@ -57,8 +57,8 @@ std::map<std::uint32_t, std::shared_ptr<const Tier>> choose_tiers(const Tiers& t
     if (!entry.final) {
       const auto day = days.find(entry.day);
       if (day == days.end() || day->second.damage || !is_fresh(*tier, day->second) || is_cut(entry)) continue;
-      const std::int64_t start = std::int64_t{entry.day} * day_ms;
-      if (std::ranges::any_of(question.heads, [&](const model::TimeRange& head) { return head.overlaps(start, start + day_ms - 1); })) continue;
+      const model::TimeRange times = times_of_day(entry.day);
+      if (std::ranges::any_of(question.heads, [&](const model::TimeRange& head) { return head.overlaps(times.min, times.max); })) continue;
     }
     auto& chosen = out[entry.day];
     const auto better = [&](const TierEntry& than) {

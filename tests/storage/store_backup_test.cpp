@@ -67,14 +67,7 @@ fs::path some_file(const std::string& directory, const std::string& extension) {
   return found;
 }
 
-void flip_middle(const fs::path& path) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  const auto middle = static_cast<std::streamoff>(fs::file_size(path) / 2);
-  file.seekg(middle);
-  const char byte = static_cast<char>(file.get());
-  file.seekp(middle);
-  file.put(static_cast<char>(byte ^ 4));
-}
+void flip_middle(const fs::path& path) { flip(path, fs::file_size(path) / 2, 4); }
 
 bool names(const storage::VerifyReport& report, const std::string& file) {
   for (const model::Problem& p : report.problems)

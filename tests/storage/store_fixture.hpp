@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <random>
@@ -20,6 +21,27 @@ using model::Labels;
 using model::Matcher;
 using model::Sample;
 using storage::WriteBatch;
+
+// A compaction may remove a file under the copy: then it is made again.
+inline void copy_tree(const std::string& from, const std::string& to) {
+  namespace fs = std::filesystem;
+  for (int attempt = 0;; ++attempt) {
+    std::error_code error;
+    fs::remove_all(to);
+    fs::copy(from, to, fs::copy_options::recursive, error);
+    if (!error) return;
+    REQUIRE(attempt < 20);
+  }
+}
+
+// Of the byte at this place the bits of the mask.
+inline void flip(const std::filesystem::path& path, std::uintmax_t at, int mask) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(at));
+  const char byte = static_cast<char>(file.get());
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(static_cast<char>(byte ^ mask));
+}
 
 struct StoreFixture {
   TempDir directory;
@@ -52,15 +74,8 @@ struct StoreFixture {
   }
   // Goes on with the files as they are now, as after kill -9. The store that wrote them goes on elsewhere and is dropped.
   void lose_process() {
-    namespace fs = std::filesystem;
     const std::string copy = directory.path("copy" + std::to_string(++copies));
-    for (int attempt = 0;; ++attempt) {
-      std::error_code error;  // a compaction may remove a file under the copy: then copy again
-      fs::remove_all(copy);
-      fs::copy(options.path, copy, fs::copy_options::recursive, error);
-      if (!error) break;
-      REQUIRE(attempt < 20);
-    }
+    copy_tree(options.path, copy);
     store.reset();
     options.path = copy;
     open();

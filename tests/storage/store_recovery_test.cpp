@@ -92,13 +92,7 @@ TEST_CASE("a flipped bit in the middle of the journal is refused, with its place
   fs::copy(f.options.path, copy, fs::copy_options::recursive);
   f.store.reset();
   const fs::path wal = largest_journal(copy);
-  std::fstream file(wal, std::ios::in | std::ios::out | std::ios::binary);
-  const auto middle = static_cast<std::streamoff>(fs::file_size(wal) / 2);
-  file.seekg(middle);
-  const char byte = static_cast<char>(file.get());
-  file.seekp(middle);
-  file.put(static_cast<char>(byte ^ 4));
-  file.close();
+  flip(wal, fs::file_size(wal) / 2, 4);
   f.options.path = copy;
   const auto opened = f.try_open();
   REQUIRE_FALSE(opened);

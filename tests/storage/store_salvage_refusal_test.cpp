@@ -43,13 +43,7 @@ struct Damaged : StoreFixture {
   }
   void kill() {
     path = directory.path("killed");
-    for (int attempt = 0;; ++attempt) {
-      std::error_code error;
-      fs::remove_all(path);
-      fs::copy(options.path, path, fs::copy_options::recursive, error);
-      if (!error) break;
-      REQUIRE(attempt < 20);
-    }
+    copy_tree(options.path, path);
     store.reset();
     options.path = path;
   }

@@ -67,17 +67,6 @@ Answers answers(const storage::Store& store, std::int64_t now_ms) {
   return out;
 }
 
-// A compaction may remove a file under the copy: then it is made again.
-void copy_tree(const std::string& from, const std::string& to) {
-  for (int attempt = 0;; ++attempt) {
-    std::error_code error;
-    fs::remove_all(to);
-    fs::copy(from, to, fs::copy_options::recursive, error);
-    if (!error) return;
-    REQUIRE(attempt < 20);
-  }
-}
-
 // A store with sealed days, merged and not, tables of RocksDB and records that are not sealed. Closed, or as kill -9 leaves it.
 std::string grown(StoreFixture& f, bool closed) {
   f.options.path = f.directory.path("grown");
@@ -115,11 +104,7 @@ std::string damage(const fs::path& file, std::mt19937_64& random) {
     case 1: fs::remove(file); return file.string() + " removed";
     default: break;
   }
-  std::fstream io(file, std::ios::in | std::ios::out | std::ios::binary);
-  io.seekg(static_cast<std::streamoff>(at));
-  const char byte = static_cast<char>(io.get());
-  io.seekp(static_cast<std::streamoff>(at));
-  io.put(static_cast<char>(byte ^ (1 << random() % 8)));
+  flip(file, at, 1 << random() % 8);
   return file.string() + " bit at " + std::to_string(at);
 }
 
@@ -249,14 +234,7 @@ TEST_CASE("a flipped bit in a journal's middle costs one record", "[salvage]") {
   copy_tree(f.options.path, path);
   f.store.reset();
   const auto journal = fs::directory_iterator(path + "/journal")->path();
-  {
-    std::fstream io(journal, std::ios::in | std::ios::out | std::ios::binary);
-    const auto at = static_cast<std::streamoff>(fs::file_size(journal) / 2);
-    io.seekg(at);
-    const char byte = static_cast<char>(io.get());
-    io.seekp(at);
-    io.put(static_cast<char>(byte ^ 16));
-  }
+  flip(journal, fs::file_size(journal) / 2, 16);
   f.options.path = path;
   CHECK_FALSE(f.try_open());
   const auto report = salvaged(f, path);

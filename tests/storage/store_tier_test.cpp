@@ -334,14 +334,7 @@ TEST_CASE("a day that opens and does not read holds up no other") {
   f.fill();
   f.store.reset();
   const auto path = f.files(f.begin).at(0);
-  {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    const auto at = static_cast<std::streamoff>(std::filesystem::file_size(path) / 3);
-    file.seekg(at);
-    const char was = static_cast<char>(file.get());
-    file.seekp(at);
-    file.put(static_cast<char>(was ^ 1));
-  }
+  flip(path, std::filesystem::file_size(path) / 3, 1);
   f.open();
   f.settle();
   CHECK(f.written() == 2);
