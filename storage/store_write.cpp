@@ -236,7 +236,8 @@ Status KvStore::journal(WriteBatch& batch, WriteReceipt& receipt) {
   const auto appended = journal_->append(record, sync(), [&](std::uint64_t) {
     in_journal = true;
     const auto written_at = std::chrono::steady_clock::now();
-    series_->append({resolved.runs, batch.wire.samples, of_histograms.runs, histograms.samples}, resolved.definitions);
+    series_->append({resolved.runs, batch.wire.samples, of_histograms.runs, histograms.samples}, resolved.definitions,
+                    clock_.now_ns() / 1'000'000);
     if (!batch.labels.empty()) events_->append({}, batch.labels);
     applied = apply_facts(batch.metadata, batch.state);
     in_heads = seconds(written_at, std::chrono::steady_clock::now());

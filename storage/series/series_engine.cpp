@@ -159,15 +159,16 @@ void SeriesEngine::resolve(const WireSamples& wire, const EngineLimits& limits, 
     if (undefined_.contains(run.id)) out.definitions.push_back({run.id, model::wire_form(index_.labels(run.id))});
 }
 
-void SeriesEngine::append(const Points& points, const std::vector<Definition>& definitions) {
+void SeriesEngine::append(const Points& points, const std::vector<Definition>& definitions, std::int64_t now_ms) {
   if (points.runs.empty() && points.histogram_runs.empty()) return;
   defined(definitions);
   const std::shared_ptr<Head> head = active();
-  const std::int64_t newest = time_max_.load(std::memory_order_relaxed);
+  // By the newest sample alone, one sender whose clock is ahead would make everybody else's late.
+  const std::int64_t late = std::min(time_max_.load(std::memory_order_relaxed), now_ms) - 60'000;
   const auto saw_all = [&](const auto& runs, const auto& samples) {
     const model::TimeRange seen = head->append(runs, samples);
     saw(seen.min, seen.max);
-    note_changes(runs, samples, seen.min, newest);
+    note_changes(runs, samples, seen.min, late);
   };
   if (!points.runs.empty()) saw_all(points.runs, points.samples);
   if (!points.histogram_runs.empty()) saw_all(points.histogram_runs, points.histograms);
@@ -176,8 +177,7 @@ void SeriesEngine::append(const Points& points, const std::vector<Definition>& d
 // Usual traffic is one note for all metrics: the newest steps of every answer are evaluated anew in any case. What is late is noted by
 // metric, so that one sender of old samples does not make everybody's answers useless.
 template <class Point>
-void SeriesEngine::note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t newest) {
-  const std::int64_t late = newest - 60'000;
+void SeriesEngine::note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t late) {
   if (seen_min >= late) return changes_.note(seen_min);
   std::int64_t usual = std::numeric_limits<std::int64_t>::max();
   std::vector<SeriesId> ids;
@@ -227,7 +227,7 @@ Status SeriesEngine::replay(const std::vector<Definition>& definitions, const Po
     for (const SeriesRun& run : runs)
       if (!index_.contains(run.id))
         return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
-  append(points, {});
+  append(points, {}, std::numeric_limits<std::int64_t>::max());
   return {};
 }
 

@@ -63,7 +63,8 @@ class SeriesEngine {
   Status remove_orphans();
 
   void resolve(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
-  void append(const Points& points, const std::vector<Definition>& definitions);
+  // now_ms: what is a minute older than it, or than the newest sample, counts as late and is noted metric by metric.
+  void append(const Points& points, const std::vector<Definition>& definitions, std::int64_t now_ms);
   // From the journal at start. Fails: corrupt.
   Status replay(const std::vector<Definition>& definitions, const Points& points);
 
@@ -130,7 +131,7 @@ class SeriesEngine {
   Result<Roaring> present(const Roaring& ids, TimeRange range) const;
   void saw(std::int64_t min, std::int64_t max);
   template <class Point>
-  void note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t newest);
+  void note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t late);
   void register_unknown(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
   void defined(const std::vector<Definition>& definitions);
   Status load_segments();
