@@ -11,6 +11,10 @@ ROWS = [  # key, label, scale, digits, is more better
     ("rss_per_series", "B RAM per series (less idle)", 1, 0, False),
     ("peak_mb", "MB peak RSS", 1, 0, False),
     ("disk_per_sample", "B disk per sample, all in", 1, 3, False),
+    ("unsealed", "M samples to replay after kill -9", 1e-6, 2, False),
+    ("ready_s", "s until ready after it, wall clock", 1, 2, False),
+    ("ready_cpu_s", "CPU s of it", 1, 2, False),
+    ("replayed_per_s", "M samples replayed per s", 1e-6, 1, True),
 ]
 
 
@@ -36,7 +40,9 @@ def print_all(runs, names, seed):
               "".join(f"{'to ' + n:>14}" for n in names if n != "plumbline"))
         by_name = {n: [r for r in run["results"] if r["server"] == n] for n in names}
         for key, label, scale, digits, _ in ROWS:
-            line(label, {n: statistics.median(r[key] for r in rs) * scale for n, rs in by_name.items()}, names, digits)
+            found = {n: [r[key] for r in rs if r.get(key) is not None] for n, rs in by_name.items()}
+            if any(found.values()):
+                line(label, {n: statistics.median(v) * scale for n, v in found.items() if v}, names, digits)
         for n, rs in by_name.items():
             refused = max(r["sent"]["refused"] for r in rs)
             if refused:

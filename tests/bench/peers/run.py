@@ -89,6 +89,11 @@ def measure(args, name, workload, path, expected, scratch, timed=True):
         server.visible()
         checking = server.cpu()
         out["wrong"] = answers.check(server, workload, expected)
+        if args.recovery:
+            out.update(server.killed())
+            out["replayed_per_s"] = out["unsealed"] and out["unsealed"] / out["ready_s"]
+            server.visible()
+            out["wrong"] += ["after kill -9: " + x for x in answers.check(server, workload, expected)]
         checking = server.cpu() - checking
         out["disk"], out["note"] = server.rest()
         out["cpu_all"] = cost() - checking
@@ -144,6 +149,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks a workload: fewer targets, the same time")
     parser.add_argument("--seed", type=int, default=0, help="default: from the clock; printed")
     parser.add_argument("--queries", action="store_true", help="also time the query mix, and compare the answers")
+    parser.add_argument("--recovery", action="store_true", help="also kill -9 after the load, time the start, and check again")
     parser.add_argument("--query-runs", type=int, default=6)
     parser.add_argument("--json", type=pathlib.Path, help="all numbers into this file")
     parser.add_argument("--plumbline", type=pathlib.Path, default=ROOT / "build/release/plumbline")

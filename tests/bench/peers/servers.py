@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import time
 import urllib.parse
@@ -94,12 +95,24 @@ class Server:
         """Brings the data into their final form; returns (bytes on disk, a note)."""
         raise NotImplementedError
 
-    def stop(self):
+    def unsealed(self):
+        """Samples that a start would replay; None when the server does not say."""
+        return None
+
+    def killed(self):
+        """kill -9 and a start: what was to replay, seconds and CPU seconds until it is ready again."""
+        samples = self.unsealed()
+        self.stop(signal.SIGKILL)
+        before, begun = self.cpu_before, time.monotonic()
+        self.start()
+        return {"unsealed": samples, "ready_s": time.monotonic() - begun, "ready_cpu_s": self.cpu() - before}
+
+    def stop(self, how=signal.SIGTERM):
         """Ends the process and remembers its CPU seconds."""
         if self.process is None or not self.process.alive():
             return
         pid = self.process.handle.pid
-        self.process.handle.terminate()
+        self.process.handle.send_signal(how)
         deadline = time.monotonic() + 300
         while True:
             done, status, usage = os.wait4(pid, os.WNOHANG)
@@ -176,6 +189,10 @@ class Plumbline(Server):
                 "log.level=warn"]
         return [self.binary, "serve", "--data-dir", self.data, "--http-listen", f"127.0.0.1:{self.port}", "--grpc-listen",
                 f"127.0.0.1:{free_port()}"] + [x for s in sets for x in ("--set", s)]
+
+    def unsealed(self):
+        text = call("GET", self.url + "/metrics")[2].decode()
+        return float(next(x.split()[1] for x in text.splitlines() if x.startswith("plumbline_store_head_samples ")))
 
     def rest(self):
         time.sleep(SETTLE)
