@@ -1,3 +1,4 @@
+// The end of a salvage: the list of moves, and the moves.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -6,9 +7,10 @@
 #include "daemon/base/text.hpp"
 #include "storage/kv/files.hpp"
 #include "storage/kv/kill_point.hpp"
+#include "storage/kv/rescue.hpp"
 #include "storage/store_backup.hpp"
 #include "storage/store_paths.hpp"
-#include "storage/store_salvage.hpp"
+#include "storage/store_salvager.hpp"
 
 namespace plumbline::storage {
 
@@ -85,6 +87,53 @@ Status probe_moves(const std::string& directory, const std::string& part, const 
                                         ", which may be another disk: copy the data directory to one disk and salvage the copy (" +
                                         moved.error().message + ")");
   return tree.remove_file(to);
+}
+
+// The file that makes it so: from here on a crash is gone on from.
+Status Salvager::plan() {
+  PLUMBLINE_TRY(const auto names, tree_.list(directory_));
+  int number = 1;
+  while (std::ranges::find(names, std::string(kept_prefix) + std::to_string(number)) != names.end()) ++number;
+  out_.kept = std::string(kept_prefix) + std::to_string(number);
+  if (changed_) {
+    PLUMBLINE_TRY(const auto files, kv::database_files(directory_, file_system_));
+    moved_.insert(moved_.end(), files.begin(), files.end());
+  }
+  PLUMBLINE_TRY(const Moves all, moves());
+  PLUMBLINE_TRY(const auto plain, kv::Files::open(staging(), file_system_));
+  std::string report;
+  for (const auto& [title, lines] : {std::pair{"found: ", &out_.found}, std::pair{"lost: ", &out_.lost}, std::pair{"taken: ", &out_.taken}})
+    for (const model::Problem& p : *lines) report += title + p.str() + "\n";
+  PLUMBLINE_CHECK_OK(plain->replace("REPORT", report));
+  out_.moved = moved_;
+  std::set<std::string> parts;
+  for (const auto& [from, to] : all) {
+    PLUMBLINE_CHECK_OK(check_move(from, to));
+    for (const std::string* place : {&from, &to})
+      if (place->starts_with("journal/") || place->starts_with("segments/")) parts.insert(place->substr(0, place->find('/')));
+  }
+  for (const std::string& part : parts) PLUMBLINE_CHECK_OK(probe_moves(directory_, part, file_system_));
+  PLUMBLINE_TRY(const auto own, kv::Files::open(directory_, file_system_));
+  return own->replace(std::string(salvaging_mark), encode_moves(all));
+}
+
+// The damaged files, then what stands below salvage-new, which is durable then.
+Result<Moves> Salvager::moves() {
+  Moves out;
+  for (const std::string& file : moved_) out.emplace_back(file, out_.kept + "/" + file);
+  const std::string from(salvage_staging);
+  for (const char* part : {"journal", "segments"}) {
+    PLUMBLINE_TRY(const auto files, tree_.list(staging(part)));
+    for (const std::string& file : files) out.emplace_back(from + "/" + part + "/" + file, std::string(part) + "/" + file);
+    if (!files.empty()) PLUMBLINE_CHECK_OK(tree_.sync(staging(part)));
+  }
+  if (changed_) {
+    PLUMBLINE_TRY(const auto files, kv::database_files(staging("database"), file_system_));
+    for (const std::string& file : files) out.emplace_back(from + "/database/" + file, file);
+    PLUMBLINE_CHECK_OK(tree_.sync(staging("database")));
+  }
+  out.emplace_back(from + "/REPORT", out_.kept + "/REPORT");
+  return out;
 }
 
 Status finish_moves(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
