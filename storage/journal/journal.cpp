@@ -41,7 +41,7 @@ Status Journal::replay(std::uint64_t after, const Visit& visit) {
     auto header = decode_header(bytes);
     if (!header) return fail(header.error().in(options_.directory + "/" + list_.back().name));
     if (*header) break;
-    if (bytes.size() >= header_bytes && frame_behind(bytes, header_bytes, 0))
+    if (!never_begun(bytes, list_.back().first))
       return fail(Code::corrupt, options_.directory + "/" + list_.back().name + ": the file's header is damaged");
     log_.info("removing a journal file that was never begun", {{"file", list_.back().name}});
     PLUMBLINE_CHECK_OK(files_->remove(list_.back().name));

@@ -1,8 +1,12 @@
 #include "storage/journal/judge.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include <fmt/format.h>
+
+#include "daemon/base/bytes.hpp"
 
 namespace plumbline::storage::journal {
 
@@ -27,12 +31,27 @@ std::vector<std::uint64_t> firsts_of(std::span<const std::string> names) {
   return out;
 }
 
-std::optional<Frame> frame_behind(std::string_view bytes, std::size_t from, std::uint64_t above) {
+Search next_frame(std::string_view bytes, std::size_t from, std::uint64_t least, std::uint64_t most, std::uint64_t& allowance) {
   for (std::size_t at = from; at + frame_bytes <= bytes.size(); ++at) {
-    const auto frame = read_frame(bytes.substr(at));
-    if (frame && frame->sequence >= above) return frame;
+    const std::uint64_t sequence = ByteReader(bytes.substr(at + 16, 8)).le64();
+    if (sequence < least || sequence > most) continue;
+    const std::uint64_t length = ByteReader(bytes.substr(at + 4, 4)).le32();
+    if (length > record_bytes_max || length > bytes.size() - at - frame_bytes) continue;
+    if (allowance < frame_bytes + length) return {{}, at, true};
+    allowance -= frame_bytes + length;
+    if (auto frame = read_frame(bytes.substr(at))) return {frame, at, false};
   }
-  return std::nullopt;
+  return {};
+}
+
+std::uint64_t most_of(std::uint64_t first, std::size_t bytes) {
+  return first + std::min<std::uint64_t>(bytes / frame_bytes, std::numeric_limits<std::uint64_t>::max() - first);
+}
+
+bool never_begun(std::string_view bytes, std::uint64_t first) {
+  std::uint64_t allowance = checksums_max * bytes.size();
+  const Search any = next_frame(bytes, header_bytes, first, most_of(first, bytes.size()), allowance);
+  return !any.frame && !any.given_up;
 }
 
 Result<Verdict> judge_file(std::string_view bytes, const Beside& beside, const std::function<Status(const Frame&)>& visit) {
@@ -77,9 +96,20 @@ Result<Verdict> judge_file(std::string_view bytes, const Beside& beside, const s
     return out;
   }
   out.ending = Ending::torn;
-  if (out.last < beside.after && !frame_behind(bytes, at + 1, beside.after + 1)) out.ending = Ending::passed;
-  else if (const auto later = frame_behind(bytes, at + 1, out.last + 1); later && (later->synced == 0 || at < later->synced))
-    return damaged(fmt::format(", and record {} follows it", later->sequence));
+  const std::uint64_t most = most_of(beside.first, bytes.size());
+  std::uint64_t allowance = checksums_max * bytes.size();
+  if (out.last < beside.after) {
+    const Search unsealed = next_frame(bytes, at + 1, beside.after + 1, most, allowance);
+    if (!unsealed.frame && !unsealed.given_up) {
+      out.ending = Ending::passed;
+      return out;
+    }
+  }
+  // Not knowing whether a record follows, a start that cut the file could drop one that was acknowledged.
+  const Search later = next_frame(bytes, at + 1, out.last + 1, most, allowance);
+  if (later.given_up) return damaged(", and too much behind it looks like a record and is none to tell what follows");
+  if (later.frame && (later.frame->synced == 0 || at < later.frame->synced))
+    return damaged(fmt::format(", and record {} follows it", later.frame->sequence));
   return out;
 }
 

@@ -17,8 +17,23 @@ namespace plumbline::storage::journal {
 std::string name_of(std::uint64_t first_sequence);
 std::optional<std::uint64_t> first_of(std::string_view name);  // nullopt: not a file of ours
 std::vector<std::uint64_t> firsts_of(std::span<const std::string> names);  // of those that are ours, in their order
-// A whole frame anywhere behind `from` that continues the journal: what stands before it is not a torn end.
-std::optional<Frame> frame_behind(std::string_view bytes, std::size_t from, std::uint64_t above);
+
+// How often the bytes of a file may be worked into checksums while records are looked for behind damage. A sound file takes each once;
+// bytes made to look like the beginning of a record everywhere would be taken as often as there are of them.
+inline constexpr std::uint64_t checksums_max = 64;
+struct Search {
+  std::optional<Frame> frame;
+  std::size_t at = 0;      // where it begins
+  bool given_up = false;   // the allowance is spent: whether there is one is not known
+};
+// The first whole frame from `from` on with a number in [least, most]. The number is looked at before the checksum, which else would be
+// worked out at many a byte over whatever length stands there. `allowance`: bytes that may still go into checksums.
+Search next_frame(std::string_view bytes, std::size_t from, std::uint64_t least, std::uint64_t most, std::uint64_t& allowance);
+// The last number that a record of a file can have: no file of this length reaches another.
+std::uint64_t most_of(std::uint64_t first, std::size_t bytes);
+// Of a file without a whole header, whose name says `first`: it has no record, as a crash leaves one that was being made. False when that
+// is not known.
+bool never_begun(std::string_view bytes, std::uint64_t first);
 
 // What the files beside it say.
 struct Beside {

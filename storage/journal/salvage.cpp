@@ -13,28 +13,6 @@ namespace plumbline::storage::journal {
 namespace {
 
 constexpr std::uint64_t file_bytes_max = 64u << 20;
-// How often the bytes of a file may be worked into checksums. A sound one takes each once; one that was made to look like the
-// beginning of a record everywhere would take each as often as it has bytes.
-constexpr std::uint64_t checksums_max = 64;
-
-struct Search {
-  std::optional<std::size_t> found;
-  bool given_up = false;  // the allowance is spent
-};
-// The first frame behind `from` with a number in [above, most]. The number is looked at before the checksum, which else would be
-// worked out at nearly every byte over whatever length stands there. `allowance`: bytes that may still go into checksums.
-Search next_frame(std::string_view bytes, std::size_t from, std::uint64_t above, std::uint64_t most, std::uint64_t& allowance) {
-  for (std::size_t at = from; at + frame_bytes <= bytes.size(); ++at) {
-    const std::uint64_t sequence = ByteReader(bytes.substr(at + 16, 8)).le64();
-    if (sequence < above || sequence > most) continue;
-    const std::uint64_t length = ByteReader(bytes.substr(at + 4, 4)).le32();
-    if (length > record_bytes_max || length > bytes.size() - at - frame_bytes) continue;
-    if (allowance < frame_bytes + length) return {{}, true};
-    allowance -= frame_bytes + length;
-    if (read_frame(bytes.substr(at))) return {at, false};
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -57,16 +35,14 @@ Result<Salvaged> salvage(const std::string& directory, const std::string& name, 
       PLUMBLINE_TRY(next, decode_header(head));
       if (next && next->version > 1 && next->previous_first == firsts[i]) bytes = bytes.substr(0, next->previous_end);
     }
-    // A number that no file of this length reaches is not one of its records.
-    const std::uint64_t most = firsts[i] + all.size() / frame_bytes;
+    const std::uint64_t most = most_of(firsts[i], all.size());
     if (!header) tell("offset 0", "the file's header is damaged");
     std::uint64_t allowance = checksums_max * all.size();
     std::size_t at = std::min(header_bytes, bytes.size());
     while (at < bytes.size()) {
       const std::uint64_t wanted = std::max(out.last + 1, firsts[i]);
-      const auto [found, given_up] = next_frame(bytes, at, wanted, most, allowance);
-      const std::size_t until = found.value_or(bytes.size());
-      const auto frame = found ? read_frame(bytes.substr(*found)) : std::nullopt;
+      const auto [frame, found, given_up] = next_frame(bytes, at, wanted, most, allowance);
+      const std::size_t until = frame ? found : bytes.size();
       if (until > at)
         tell(fmt::format("offset {}", at),
              frame      ? fmt::format("{} bytes do not read; record {} follows them", until - at, frame->sequence)

@@ -24,7 +24,7 @@ Result<Findings> verify(const std::string& directory, const std::string& name, s
   if (!firsts.empty()) {
     PLUMBLINE_TRY(const std::string bytes, files->read(name_of(firsts.back())));
     const auto header = decode_header(bytes);
-    if (header && !*header && !(bytes.size() >= header_bytes && frame_behind(bytes, header_bytes, 0))) {
+    if (header && !*header && never_begun(bytes, firsts.back())) {
       out.notes.push_back(path(firsts.back()) + ": it was never begun; the next start removes it");
       firsts.pop_back();
     }

@@ -4,10 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/base/bytes.hpp"
-#include "storage/journal/frame.hpp"
-#include "storage/journal/judge.hpp"
-#include "storage/journal/salvage.hpp"
 #include "storage/kv/kv.hpp"
 #include "storage/offline.hpp"
 #include "storage/store_salvage.hpp"
@@ -291,25 +287,4 @@ TEST_CASE("the list of moves is taken as it was written, or not at all", "[salva
     CHECK_FALSE(storage::check_move(from, to));
     CHECK_FALSE(storage::decode_moves(storage::encode_moves({{from, to}})));
   }
-}
-
-// Every 24 bytes look like the beginning of a record that has the rest of the file in it.
-TEST_CASE("a journal that is made to be slow is given up", "[salvage]") {
-  TempDir directory;
-  const std::string folder = directory.path("journal");
-  fs::create_directory(folder);
-  constexpr std::size_t frames = 400;
-  std::string bytes = storage::journal::encode_header({.first_sequence = 1});
-  for (std::size_t i = 0; i < frames; ++i) {
-    ByteWriter frame;
-    frame.le32(0);
-    frame.le32(static_cast<std::uint32_t>((frames - 1 - i) * storage::journal::frame_bytes));
-    frame.le64(0);
-    frame.le64(1 + i % 100);
-    bytes += frame.take();
-  }
-  std::ofstream(folder + "/" + storage::journal::name_of(1), std::ios::binary) << bytes;
-  const auto read = storage::journal::salvage(folder, "journal", nullptr, 0, [](std::uint64_t, std::string_view) -> Status { return {}; });
-  REQUIRE(read);
-  CHECK(has(lines_of(read->lost), "given up"));
 }
