@@ -17,7 +17,7 @@
 
 namespace plumbline::test {
 
-// How often a test does what it does: `few` in every run, `many` with PLUMBLINE_LONG=1 in the environment.
+// How often a test does what it does: `few` in every run, `many` with PLUMBLINE_LONG=1 in the environment, and a part of it with 0.1 or the like.
 std::uint64_t how_often(std::uint64_t few, std::uint64_t many);
 // PLUMBLINE_SEED, or one of its own.
 std::uint64_t seed_of_test();
