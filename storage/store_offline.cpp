@@ -296,8 +296,8 @@ Status check_record(std::string_view bytes, series::LabelIndex& index) {
     else if (index.labels(d.id) != *labels) return fail(Code::corrupt, "series " + std::to_string(d.id) + " has other labels in the index");
   }
   for (const auto* runs : {&record.runs, &record.histogram_runs})
-    for (const series::SeriesRun& run : *runs)
-      if (!index.contains(run.id)) return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
+    if (const series::SeriesId unknown = index.first_unknown(*runs); unknown != series::no_series)
+      return fail(Code::corrupt, "it names series " + std::to_string(unknown) + ", which the series index lacks");
   return {};
 }
 

@@ -37,10 +37,11 @@ Status Journal::replay(std::uint64_t after, const Visit& visit) {
     if (const auto first = first_of(name)) list_.push_back({name, *first, 0});
   // A crash while a file was made leaves one without a header; nothing can be in it.
   while (!list_.empty()) {
-    PLUMBLINE_TRY(const std::string bytes, files_->read(list_.back().name));
-    auto header = decode_header(bytes);
+    PLUMBLINE_TRY(const std::string head, files_->read(list_.back().name, header_bytes));
+    auto header = decode_header(head);
     if (!header) return fail(header.error().in(options_.directory + "/" + list_.back().name));
     if (*header) break;
+    PLUMBLINE_TRY(const std::string bytes, files_->read(list_.back().name));
     if (!never_begun(bytes, list_.back().first))
       return fail(Code::corrupt, options_.directory + "/" + list_.back().name + ": the file's header is damaged");
     log_.info("removing a journal file that was never begun", {{"file", list_.back().name}});
@@ -55,12 +56,17 @@ Status Journal::replay(std::uint64_t after, const Visit& visit) {
   if (!list_.empty() && list_.front().first > after + 1)
     return fail(Code::corrupt, fmt::format("{}: records {} to {} are missing: the oldest file is {}", options_.directory,
                                            after + 1, list_.front().first - 1, list_.front().name));
-  for (std::size_t i = 0; i < list_.size(); ++i) PLUMBLINE_CHECK_OK(replay_file(i, after, visit));
-  return settle(after);
+  std::string bytes;
+  for (std::size_t i = 0; i < list_.size(); ++i) {
+    std::string().swap(bytes);  // one file in memory at a time
+    PLUMBLINE_TRY(bytes, files_->read(list_[i].name));
+    PLUMBLINE_CHECK_OK(replay_file(i, bytes, after, visit));
+  }
+  return settle(after, bytes);
 }
 
 // What the last process left becomes what this one builds on.
-Status Journal::settle(std::uint64_t after) {
+Status Journal::settle(std::uint64_t after, std::string_view newest) {
   if (last_ < after) {
     // All there is was trimmed, and a power cut took the end of it.
     for (const File& file : list_) PLUMBLINE_CHECK_OK(files_->remove(file.name));
@@ -74,23 +80,20 @@ Status Journal::settle(std::uint64_t after) {
   if (list_.empty() || end_ <= header_bytes) return {};
   // Files before the last were synced before the next one began. The last one is written again, because a sync of it proves
   // nothing: if one has failed, the kernel calls pages clean that the disk does not have.
-  PLUMBLINE_TRY(std::string bytes, files_->read(list_.back().name));
-  bytes.resize(static_cast<std::size_t>(end_));
   kv::kill_point("journal.replay.rewrite");
-  PLUMBLINE_CHECK_OK(files_->replace(list_.back().name, bytes));
+  PLUMBLINE_CHECK_OK(files_->replace(list_.back().name, newest.substr(0, static_cast<std::size_t>(end_))));
   kv::kill_point("journal.replay.rewritten");
   synced_ = end_;
   return {};
 }
 
-Status Journal::replay_file(std::size_t index, std::uint64_t after, const Visit& visit) {
+Status Journal::replay_file(std::size_t index, std::string_view bytes, std::uint64_t after, const Visit& visit) {
   File& file = list_[index];
   const std::string path = options_.directory + "/" + file.name;
-  PLUMBLINE_TRY(const std::string bytes, files_->read(file.name));
   Beside beside{.first = file.first, .previous_first = {}, .last = last_, .next = {}, .after = after};
   if (index > 0) beside.previous_first = list_[index - 1].first;
   if (index + 1 < list_.size()) {
-    PLUMBLINE_TRY(const std::string head, files_->read(list_[index + 1].name));
+    PLUMBLINE_TRY(const std::string head, files_->read(list_[index + 1].name, header_bytes));
     PLUMBLINE_TRY(beside.next, decode_header(head));
     if (!beside.next) return fail(Code::corrupt, options_.directory + "/" + list_[index + 1].name + ": the file's header is damaged");
   }

@@ -105,8 +105,9 @@ class Journal {
   std::unexpected<Error> refuse(Error error) PLUMBLINE_REQUIRES(mutex_);
   std::unexpected<Error> doubt(Error error) PLUMBLINE_REQUIRES(mutex_);
   Status sync_up_to(std::uint64_t sequence);
-  Status replay_file(std::size_t index, std::uint64_t after, const Visit& visit) PLUMBLINE_REQUIRES(mutex_);
-  Status settle(std::uint64_t after) PLUMBLINE_REQUIRES(sync_mutex_, mutex_);
+  Status replay_file(std::size_t index, std::string_view bytes, std::uint64_t after, const Visit& visit) PLUMBLINE_REQUIRES(mutex_);
+  // `newest`: the bytes of the last file, or as many as count.
+  Status settle(std::uint64_t after, std::string_view newest) PLUMBLINE_REQUIRES(sync_mutex_, mutex_);
 
   const Options options_;
   const std::unique_ptr<kv::Files> files_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,7 +39,8 @@ class Files {
   virtual Status sync(const std::string& name) = 0;
   // The file has these bytes and they are durable when it returns; a crash leaves the old file or the new one.
   virtual Status replace(const std::string& name, std::string_view bytes) = 0;
-  virtual Result<std::string> read(const std::string& name) const = 0;
+  virtual Result<std::string> read(const std::string& name, std::uint64_t bytes_max) const = 0;  // so many from its beginning
+  Result<std::string> read(const std::string& name) const { return read(name, std::numeric_limits<std::uint64_t>::max()); }
   virtual Result<std::vector<std::string>> list() const = 0;  // sorted
   virtual Status remove(const std::string& name) = 0;         // not there: fine
   virtual Status probe() = 0;                                 // does the disk take a megabyte?

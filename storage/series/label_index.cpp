@@ -275,6 +275,14 @@ bool LabelIndex::contains(SeriesId id) const {
   return known(id);
 }
 
+SeriesId LabelIndex::first_unknown(std::span<const SeriesRun> runs) const {
+  pass_gate();
+  ReadLock lock(mutex_);
+  for (const SeriesRun& run : runs)
+    if (!known(run.id)) return run.id;
+  return no_series;
+}
+
 std::vector<SeriesRef> LabelIndex::refs(const Roaring& ids) const {
   std::vector<SeriesRef> out;
   out.reserve(ids.cardinality());

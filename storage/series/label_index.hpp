@@ -79,6 +79,8 @@ class LabelIndex {
   std::vector<model::Labels> labels_of(std::span<const SeriesId> ids) const PLUMBLINE_EXCLUDES(mutex_);
   SeriesId find(const model::Labels& labels) const PLUMBLINE_EXCLUDES(mutex_);  // no_series when unknown
   bool contains(SeriesId id) const PLUMBLINE_EXCLUDES(mutex_);
+  // The first that is not known, or no_series; the lock once.
+  SeriesId first_unknown(std::span<const SeriesRun> runs) const PLUMBLINE_EXCLUDES(mutex_);
   // Those of `ids` that are known: by vshard, then id; or by vshard, and within it siblings (one metric on many hosts) beside
   // each other, as segments are written.
   std::vector<SeriesRef> refs(const Roaring& ids) const PLUMBLINE_EXCLUDES(mutex_);

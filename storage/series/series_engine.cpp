@@ -224,10 +224,9 @@ Status SeriesEngine::replay(const std::vector<Definition>& definitions, const Po
     unsealed_.push_back(d.id);
   }
   for (const auto& runs : {points.runs, points.histogram_runs})
-    for (const SeriesRun& run : runs)
-      if (!index_.contains(run.id))
-        return fail(Code::corrupt, "it names series " + std::to_string(run.id) + ", which the series index lacks");
-  append(points, {}, std::numeric_limits<std::int64_t>::max());
+    if (const SeriesId unknown = index_.first_unknown(runs); unknown != no_series)
+      return fail(Code::corrupt, "it names series " + std::to_string(unknown) + ", which the series index lacks");
+  append(points, {}, 0);  // nobody has kept an answer yet: nothing is late
   return {};
 }
 

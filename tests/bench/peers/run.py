@@ -86,24 +86,25 @@ def measure(args, name, workload, path, expected, scratch, timed=True):
         out["rss"], out["peak"] = server.memory()
         out["rss_idle"] = idle_rss
         out["sent"] = sent
+        out["samples_per_cpu_s"] = sent["samples"] / max(out["cpu_load"], 0.01)
+        out["rss_per_series"] = (out["rss"] - idle_rss) / expected["series"]
+        out["peak_mb"] = out["peak"] / 1e6
+        out["wall"] = sent["seconds"]
         server.visible()
         checking = server.cpu()
         out["wrong"] = answers.check(server, workload, expected)
+        checking = server.cpu() - checking
         if args.recovery:
-            out.update(server.killed())
+            out.update(server.killed(), note="", queries={})
             out["replayed_per_s"] = out["unsealed"] and out["unsealed"] / out["ready_s"]
             server.visible()
             out["wrong"] += ["after kill -9: " + x for x in answers.check(server, workload, expected)]
-        checking = server.cpu() - checking
+            return out
         out["disk"], out["note"] = server.rest()
         out["cpu_all"] = cost() - checking
         out["queries"] = answers.time_queries(server, workload, expected, args.query_runs, args.queries)
-        out["samples_per_cpu_s"] = sent["samples"] / max(out["cpu_load"], 0.01)
         out["samples_per_cpu_s_all"] = sent["samples"] / max(out["cpu_all"], 0.01)
-        out["rss_per_series"] = (out["rss"] - idle_rss) / expected["series"]
-        out["peak_mb"] = out["peak"] / 1e6
         out["disk_per_sample"] = out["disk"] / expected["distinct"]
-        out["wall"] = sent["seconds"]
         return out
     finally:
         server.remove()
@@ -132,8 +133,8 @@ def run_workload(args, workload, scratch):
             for line in result["wrong"]:
                 if line not in wrong.setdefault(name, []):
                     wrong[name].append(line)
-            say(f"  {result['samples_per_cpu_s'] / 1e6:.3f} M samples/CPU-s, {result['rss_per_series']:.0f} B/series, "
-                f"{result['disk_per_sample']:.3f} B/sample")
+            say(f"  {result['samples_per_cpu_s'] / 1e6:.3f} M samples/CPU-s, {result['rss_per_series']:.0f} B/series, " +
+                (f"ready in {result['ready_s']:.2f} s" if args.recovery else f"{result['disk_per_sample']:.3f} B/sample"))
     path.unlink()
     return {"workload": workload, "expected": {k: v for k, v in expected.items() if k != "watched"}, "results": results,
             "wrong": {k: v for k, v in wrong.items() if v}}
@@ -149,7 +150,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="shrinks a workload: fewer targets, the same time")
     parser.add_argument("--seed", type=int, default=0, help="default: from the clock; printed")
     parser.add_argument("--queries", action="store_true", help="also time the query mix, and compare the answers")
-    parser.add_argument("--recovery", action="store_true", help="also kill -9 after the load, time the start, and check again")
+    parser.add_argument("--recovery", action="store_true", help="kill -9 after the load, time the start, and check again, instead of what is measured at rest")
     parser.add_argument("--query-runs", type=int, default=6)
     parser.add_argument("--json", type=pathlib.Path, help="all numbers into this file")
     parser.add_argument("--plumbline", type=pathlib.Path, default=ROOT / "build/release/plumbline")
