@@ -197,10 +197,7 @@ int salvage(const std::string& data_dir) {
   if (!report) return refused("verify --salvage", report.error());
   if (!report->ended.empty())
     fmt::print("an interrupted salvage was ended: its report, of what was lost, is {}/{}/REPORT\n", data_dir, report->ended);
-  for (const model::Problem& p : report->found) fmt::print("found: {}\n", p.str());
-  for (const model::Problem& p : report->lost) fmt::print("lost: {}\n", p.str());
-  for (const model::Problem& p : report->taken) fmt::print("taken: {}\n", p.str());
-  for (const std::string& file : report->moved) fmt::print("moved: {} to {}/{}\n", file, report->kept, file);
+  for (const std::string& line : storage::lines_of(*report)) fmt::print("{}\n", line);
   if (!report->kept.empty())
     fmt::print("the damaged files and this report are in {}/{}: remove it when they are not wanted any more\n", data_dir, report->kept);
   return print_report(data_dir, report->after);

@@ -40,11 +40,14 @@ struct SalvageReport {
   std::vector<model::Problem> found;  // as verify() names them; empty: the directory was sound and is as it was
   std::vector<model::Problem> lost;   // what of it could not be read
   std::vector<model::Problem> taken;  // files that no list names any more and that are kept, as the list may have lost them
+  std::vector<model::Problem> tiers;  // files of downsampled days whose samples are lost: they stand for them from now on
   std::string ended;                  // the folder of an earlier salvage that was interrupted and that this call ended; empty: none
   std::string kept;                   // the folder of the directory that the damaged files are in; empty: none
   std::vector<std::string> moved;     // which, below the directory
   VerifyReport after;
 };
+// What was done to which file, one line each, as damaged-<n>/REPORT has it.
+std::vector<std::string> lines_of(const SalvageReport& report);
 
 // Repairs a damaged data directory: what reads is written into new files, then the damaged ones are moved into a folder damaged-<n>
 // and the new ones into their places. Nothing is removed. Needs room for a copy of what is damaged; sound tables are linked.

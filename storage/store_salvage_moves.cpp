@@ -99,13 +99,12 @@ Status Salvager::plan() {
     PLUMBLINE_TRY(const auto files, kv::database_files(directory_, file_system_));
     moved_.insert(moved_.end(), files.begin(), files.end());
   }
+  out_.moved = moved_;
   PLUMBLINE_TRY(const Moves all, moves());
   PLUMBLINE_TRY(const auto plain, kv::Files::open(staging(), file_system_));
   std::string report;
-  for (const auto& [title, lines] : {std::pair{"found: ", &out_.found}, std::pair{"lost: ", &out_.lost}, std::pair{"taken: ", &out_.taken}})
-    for (const model::Problem& p : *lines) report += title + p.str() + "\n";
+  for (const std::string& line : lines_of(out_)) report += line + "\n";
   PLUMBLINE_CHECK_OK(plain->replace("REPORT", report));
-  out_.moved = moved_;
   std::set<std::string> parts;
   for (const auto& [from, to] : all) {
     PLUMBLINE_CHECK_OK(check_move(from, to));

@@ -48,7 +48,7 @@ Status Salvager::refuse_absent_segments() {
   const bool had_some = !listed.empty() || (!meta_whole_ && (positions_.sealed > 0 || positions_.trimmed > 0));
   if (!had_some || std::ranges::any_of(names_, [](const std::string& n) { return n.ends_with(".sst"); })) return {};
   if (std::ranges::binary_search(names_, all_lost)) {
-    lose("segments", "", "all its files: " + all_lost + " says that they are lost for good");
+    lose("segments", "", "all its files: " + all_lost + " says that they are lost for good; how many samples they had is not known");
     moved_.push_back("segments/" + all_lost);  // it is true once
     return {};
   }
@@ -74,7 +74,9 @@ Status Salvager::segment(const kv::TableFiles& old, const kv::TableFiles& fresh,
   if (!opened) {
     PLUMBLINE_CHECK_OK(readable(file, opened.error()));
     cut_days_.insert(name.substr(0, 8));
-    lose(file, "", "nothing of it reads: " + opened.error().message);
+    const std::uint64_t samples = there ? series::count_samples(path(file), file_system_) : 0;
+    lose(file, "", "nothing of it is kept: " + opened.error().message +
+                       (samples > 0 ? "; at least " + std::to_string(samples) + " samples are lost" : "; how many samples it had is not known"));
     if (there) moved_.push_back(file);
     return known ? remove(kv::Family::meta, key) : Status{};
   }

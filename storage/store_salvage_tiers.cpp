@@ -50,14 +50,21 @@ Status Salvager::tier(const kv::TableFiles& old, const kv::TableFiles& fresh, co
   if (!final || (!listed_right && stands.contains({info.day, info.resolution})))
     return stored && !listed_right ? remove(kv::Family::meta, key) : Status{};
   if (!listed_right) take(file, "no list names it, and it stands for its day: what was deleted of it may be back");
-  else if (!entry->final) lose(file, "", "it is whole, but not all samples of its day are: it stands for them from now on");
   stands.emplace(info.day, info.resolution);
   std::uint64_t unknown = 0;
   for (const std::uint32_t id : info.ids) unknown += index_.contains(id) ? 0 : 1;
   const std::string value = series::tier_value({info.day, info.resolution, true, {}});
-  if (unknown == 0) return listed_right && entry->final ? Status{} : put(kv::Family::meta, key, value);
+  const auto keep = [&](const std::string& kept) {
+    if (listed_right && !entry->final)
+      out_.tiers.push_back({"segments/" + kept, "", "not all samples of its day are left: it stands for them from now on", ""});
+  };
+  if (unknown == 0) {
+    keep(name);
+    return listed_right && entry->final ? Status{} : put(kv::Family::meta, key, value);
+  }
   lose(file, "", "the buckets of " + std::to_string(unknown) + " series, whose labels are lost");
   PLUMBLINE_TRY(const std::string written, rewrite_tier(**opened, fresh));
+  keep(written);
   moved_.push_back(file);
   if (stored) PLUMBLINE_CHECK_OK(remove(kv::Family::meta, key));
   return put(kv::Family::meta, series::tier_key(written), value);

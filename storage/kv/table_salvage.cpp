@@ -80,7 +80,7 @@ Result<TableRest> salvage_table(const std::string& path, const std::shared_ptr<r
   if (const rocksdb::Status opened = reader.Open(path); !opened.ok())
     return fail(opened.IsIOError() ? Code::io : Code::corrupt, path + ": " + opened.ToString());
   const auto properties = reader.GetTableProperties();
-  if (!properties || properties->column_family_name.empty()) return fail(Code::corrupt, path + ": it does not say of which family it is");
+  if (!properties) return fail(Code::corrupt, path + ": it has no properties");
   TableRest out{properties->column_family_name, properties->num_entries, 0};
   const std::vector<std::string> blocks = separators(path, *disk, *properties);
   const std::unique_ptr<rocksdb::Iterator> it(reader.NewIterator(rocksdb::ReadOptions()));

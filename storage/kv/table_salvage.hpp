@@ -1,4 +1,4 @@
-// What still reads of a table of RocksDB's with damaged blocks.
+// What still reads of a table with damaged blocks, RocksDB's or one of our own.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class FileSystem;
 namespace plumbline::storage::kv {
 
 struct TableRest {
-  std::string family;          // RocksDB's name of it
+  std::string family;          // RocksDB's name of it; empty: a file of our own
   std::uint64_t entries = 0;   // that the table says it has, removals among them
   std::uint64_t read = 0;
 };

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "storage/kv/kv.hpp"
+#include "storage/kv/table_salvage.hpp"
 #include "storage/series/segment_file.hpp"
 
 namespace plumbline::storage::series {
@@ -155,6 +156,26 @@ class Salvage {
 
 Result<SegmentRest> salvage_segment(const Segment& segment, const std::function<bool(std::uint32_t id)>& known, SegmentWriter& out) {
   return Salvage(static_cast<const SegmentFile&>(segment), known, out).run();  // there is no other kind
+}
+
+std::uint64_t count_samples(const std::string& path, const std::shared_ptr<rocksdb::FileSystem>& file_system) {
+  std::uint64_t out = 0;
+  const auto count = [&](std::string_view, std::string_view, std::string_view value) -> Status {
+    if (const auto body = unframe_record(Record::directory, value)) {
+      auto decoder = DirectoryDecoder::open(*body);
+      if (!decoder) return {};
+      const auto directory = std::move(*decoder).finish(0);  // the counts are the same of every day
+      if (!directory) return {};
+      for (const std::uint32_t times : directory->times_of) out += directory->times[times].count;
+    } else if (const auto histograms = unframe_record(Record::histograms, value)) {
+      const auto record = HistogramRecord::open(*histograms, 0);
+      if (!record) return {};
+      for (const HistogramRecord::Block& block : record->blocks()) out += block.count;
+    }
+    return {};
+  };
+  (void)kv::salvage_table(path, file_system, count);  // where it ends early, that is what can be counted
+  return out;
 }
 
 }  // namespace plumbline::storage::series

@@ -5,79 +5,12 @@
 #include <unistd.h>
 
 #include "storage/kv/kv.hpp"
-#include "storage/offline.hpp"
 #include "storage/store_salvage.hpp"
-#include "store_fixture.hpp"
+#include "salvage_fixture.hpp"
 
 using namespace plumbline;
 using namespace plumbline::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-constexpr std::int64_t day_ms = 86'400'000;
-
-Labels named(const std::string& name) { return Labels::of({{"__name__", name}}); }
-
-// Two sealed days and a record that is not, as kill -9 leaves them.
-struct Damaged : StoreFixture {
-  std::int64_t begin = 0;
-  std::string path;
-  Damaged() {
-    open();
-    begin = (clock.now_ms() / day_ms - 2) * day_ms;
-    for (int d = 0; d < 2; ++d) REQUIRE(store->write(one_series(named("a"), samples_of(d))));
-    REQUIRE(store->write(one_series(named("b"), samples_of(0))));
-    REQUIRE(store->seal());
-    reopen();  // memtables become tables
-    REQUIRE(store->write(one_series(named("a"), {{clock.now_ms(), 1.0}})));
-  }
-  std::vector<Sample> samples_of(int d) const {
-    std::vector<Sample> out;
-    for (std::int64_t t = begin + d * day_ms; t < begin + (d + 1) * day_ms; t += 60'000) out.push_back({t, static_cast<double>(t % 977)});
-    return out;
-  }
-  void kill() {
-    path = directory.path("killed");
-    copy_tree(options.path, path);
-    store.reset();
-    options.path = path;
-  }
-  storage::SalvageReport salvaged() {
-    auto report = storage::salvage(path, nullptr, *log);
-    if (!report) FAIL(report.error().message);
-    for (const model::Problem& p : report->after.problems) FAIL_CHECK("after: " << p.str());
-    return std::move(*report);
-  }
-  std::string refused(Code code) {
-    const auto report = storage::salvage(path, nullptr, *log);
-    REQUIRE_FALSE(report);
-    INFO(report.error().message);
-    CHECK(report.error().code == code);
-    CHECK_FALSE(fs::exists(path + "/SALVAGING"));
-    CHECK_FALSE(fs::exists(path + "/damaged-1"));
-    return report.error().message;
-  }
-};
-
-std::vector<fs::path> segments_of(const std::string& path) {
-  std::vector<fs::path> out;
-  for (const auto& entry : fs::directory_iterator(path + "/segments"))
-    if (entry.path().extension() == ".sst") out.push_back(entry.path());
-  std::ranges::sort(out);
-  return out;
-}
-
-void cut(const fs::path& file) { fs::resize_file(file, fs::file_size(file) / 2); }
-
-std::string lines_of(const std::vector<model::Problem>& problems) {
-  std::string out;
-  for (const model::Problem& p : problems) out += p.str() + "\n";
-  return out;
-}
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("a salvage takes segments that are not mounted for no damage", "[salvage]") {
   Damaged f;
@@ -111,7 +44,7 @@ TEST_CASE("a salvage takes segments that are not mounted for no damage", "[salva
   SECTION("lost for good, an operator says so") {
     std::ofstream(segments + "/ALL-LOST").close();
     const auto report = f.salvaged();
-    CHECK(has(lines_of(report.lost), "lost for good"));
+    CHECK(has(text_of(report.lost), "lost for good"));
     CHECK_FALSE(fs::exists(segments + "/ALL-LOST"));
     f.open();
     CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}).empty());
@@ -163,46 +96,6 @@ TEST_CASE("a salvage that cannot know the list names the files that it takes", "
   CHECK(report.taken.size() == segments);
 }
 
-TEST_CASE("a sound tier of a day that lost samples stands for them", "[salvage]") {
-  StoreFixture f;
-  f.options.downsample_5m_retention = std::chrono::hours(24 * 20);
-  f.options.downsample_1h_retention = std::chrono::hours(24 * 40);
-  f.open();
-  REQUIRE(f.store->maintain());
-  f.clock.advance(std::chrono::minutes(11));
-  const std::int64_t begin = (f.clock.now_ms() / day_ms - 2) * day_ms;
-  std::vector<Sample> samples;
-  for (std::int64_t t = begin; t < begin + day_ms; t += 60'000) samples.push_back({t, static_cast<double>(t % 977)});
-  REQUIRE(f.store->write(one_series(named("a"), samples)));
-  REQUIRE(f.store->seal());
-  for (int i = 0; i < 8; ++i) REQUIRE(f.store->maintain());
-  f.store.reset();
-  int tiers = 0;
-  for (const fs::path& file : segments_of(f.options.path)) {
-    if (has(file.filename().string(), "-5m-") || has(file.filename().string(), "-1h-")) ++tiers;
-    else cut(file);
-  }
-  REQUIRE(tiers == 2);
-  const auto report = storage::salvage(f.options.path, nullptr, *f.log);
-  if (!report) FAIL(report.error().message);
-  CHECK(report->after.problems.empty());
-  CHECK(report->after.tiers == 2);
-  CHECK(has(lines_of(report->lost), "stands for them"));
-  f.open();
-  for (int i = 0; i < 4; ++i) REQUIRE(f.store->maintain());  // would remove what is not final
-  storage::SeriesQuery query;
-  query.matchers = {Matcher::equal("__name__", "a")};
-  query.resolution_max = 3'600'000;
-  std::uint64_t count = 0;
-  const std::vector<model::TimeRange> windows{{begin + 1, begin + day_ms}};
-  const auto whole = f.store->windows(query, windows, [&](const Labels&, std::span<const model::WindowSummary> found) {
-    for (const auto& w : found) count += w.count;
-    return true;
-  });
-  REQUIRE(whole);
-  CHECK(count == samples.size() - 1);  // a window is left-open
-}
-
 TEST_CASE("of two series with the same labels a salvage keeps one", "[salvage]") {
   Damaged f;
   f.kill();
@@ -223,8 +116,8 @@ TEST_CASE("of two series with the same labels a salvage keeps one", "[salvage]")
     REQUIRE((*kv)->close());
   }
   const auto report = f.salvaged();
-  CHECK(has(lines_of(report.found), "has the same labels"));
-  CHECK(has(lines_of(report.lost), "series 256: series"));  // nothing has samples of it
+  CHECK(has(text_of(report.found), "has the same labels"));
+  CHECK(has(text_of(report.lost), "series 256: series"));  // nothing has samples of it
   f.open();
   CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
   CHECK(read_all(*f.store, named("b"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
