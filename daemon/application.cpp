@@ -16,6 +16,7 @@
 #include "daemon/base/text.hpp"
 #include "daemon/runtime/notify.hpp"
 #include "query/promql/ast.hpp"
+#include "storage/offline.hpp"
 
 namespace plumbline::daemon {
 namespace {
@@ -40,6 +41,15 @@ double cpu_seconds() {
   getrusage(RUSAGE_SELF, &usage);
   const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// They take the space of what was damaged for ever, if nobody says so.
+void tell_of_salvages(const storage::Options& options, Log& log) {
+  const auto folders = storage::damaged_folders(options.path, options.file_system);
+  if (!folders) return log.warn("folders of damaged files cannot be looked for", {{"path", options.path}, {"error", folders.error().message}});
+  if (folders->empty()) return;
+  log.info("salvages left folders of damaged files: read the REPORT in each, then they may be removed",
+           {{"path", options.path}, {"folders", fmt::format("{}", fmt::join(*folders, " "))}});
 }
 
 }  // namespace
@@ -69,6 +79,7 @@ Status Application::start() {
   journal_replayed_ = store_->stats().journal_sequence;
   const auto open_ms = std::chrono::duration_cast<Millis>(clock_.steady() - open_start).count();
   log_->info("store open", {{"path", config.storage.path}, {"series", store_->stats().series_active}, {"ms", open_ms}});
+  tell_of_salvages(config_.storage, *log_);
 
   sink_ = std::make_unique<ingest::Sink>(*store_, *store_, clock_, *log_, registry_);
   if (auto loaded = sink_->load(); !loaded) return fail(loaded.error().in("feature types"));

@@ -188,7 +188,12 @@ int restore(const std::string& backup, const std::string& data_dir) {
 int verify(const std::string& data_dir) {
   const auto log = make_stderr_log(LogLevel::warn);
   const auto report = storage::verify(data_dir, nullptr, *log);
-  return report ? print_report(data_dir, *report) : refused("verify", report.error());
+  if (!report) return refused("verify", report.error());
+  const int status = print_report(data_dir, *report);
+  if (!report->problems.empty() && report->salvageable)
+    fmt::print("plumbline verify --salvage {} repairs it: it keeps what reads, moves the damaged files into a folder damaged-<n> "
+               "and says what is lost\n", data_dir);
+  return status;
 }
 
 int salvage(const std::string& data_dir) {

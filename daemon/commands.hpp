@@ -33,7 +33,7 @@ int query(const QueryArguments& arguments);
 int backup(const std::string& url, const std::string& name);
 // Makes a data directory of a backup and verifies it; one line per problem. 1 when there are any, or it cannot be done.
 int restore(const std::string& backup, const std::string& data_dir);
-// Reads everything in a data directory that no daemon runs on. One line per problem and a summary; 1 when there are any.
+// Reads everything in a data directory that no daemon runs on. One line per problem, a summary and what repairs it; 1 when there are any.
 int verify(const std::string& data_dir);
 // Repairs a damaged one: what was found, what is lost, where the damaged files are now. 0 when the directory is then sound.
 int salvage(const std::string& data_dir);

@@ -20,6 +20,7 @@ namespace plumbline::storage {
 struct VerifyReport {
   std::vector<model::Problem> problems;  // empty: the directory is sound
   std::vector<std::string> notes;        // what the next start puts right by itself
+  bool salvageable = false;              // salvage() takes it: it is no backup, and no restore into it is left unended
   std::uint64_t tables = 0;              // RocksDB's
   std::uint64_t series = 0;
   std::uint64_t segments = 0;
@@ -57,6 +58,9 @@ std::vector<std::string> lines_of(const SalvageReport& report);
 // list without them. Fails: conflict (a daemon has it open; a backup; a restore into it did not end), not_found, unsupported (another
 // format), unavailable (the disk is full; a part is on another disk), corrupt (SALVAGING), io (what is not mounted or may not be read).
 Result<SalvageReport> salvage(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system, Log& log);
+
+// Names of the folders damaged-<n> of a directory, by number: what salvages moved away. Also while a daemon runs on it. Fails: io.
+Result<std::vector<std::string>> damaged_folders(const std::string& directory, std::shared_ptr<rocksdb::FileSystem> file_system);
 
 // Copies a backup into a directory that is empty or not there, and verifies the copy. Until that is done, and when it finds
 // problems, a file RESTORING stands in the directory, on which no daemon starts.

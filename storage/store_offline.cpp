@@ -41,6 +41,8 @@ class Verifier {
       PLUMBLINE_TRY(auto list, read_backup_list(directory_, file_system_));
       std::ranges::move(list.problems, std::back_inserter(out_.problems));
     }
+    PLUMBLINE_TRY(const bool restoring, tree_.exists(path(restoring_mark)));
+    out_.salvageable = !backup && !restoring;
     PLUMBLINE_TRY(const bool salvaging, tree_.exists(path(salvaging_mark)));
     if (salvaging) tell(std::string(salvaging_mark), "", "a salvage was interrupted", "`plumbline verify --salvage` ends it");
     PLUMBLINE_CHECK_OK(database());

@@ -21,7 +21,8 @@ Status Salvager::tiers(const kv::TableFiles& old, const kv::TableFiles& fresh) {
   if (!meta_whole_)
     for (const std::string& name : names_)
       if (series::is_tier_name(name)) live.insert(name);
-  for (const std::string& name : live | std::views::reverse) PLUMBLINE_CHECK_OK(tier(old, fresh, name, stands));  // of two that no list names the later one
+  // Of two that no list names the later one.
+  for (const std::string& name : live | std::views::reverse) PLUMBLINE_CHECK_OK(tier(old, fresh, name, stands));
   return {};
 }
 

@@ -591,11 +591,17 @@ def backup_and_restore(c):
         segment.write_bytes(damaged)
         found = cli("verify", target)
         assert found.returncode == 1 and segment.name in found.stdout, found
+        assert f"plumbline verify --salvage {target} repairs it" in found.stdout.splitlines()[-1], found
         salvaged = cli("verify", "--salvage", target)
         assert salvaged.returncode == 0 and ": ok (" in salvaged.stdout and f"moved: segments/{segment.name} to damaged-1/" in salvaged.stdout, salvaged
         assert (target / "damaged-1/segments" / segment.name).read_bytes() == damaged
+        report = (target / "damaged-1/REPORT").read_text()
+        assert f"moved: segments/{segment.name} to damaged-1/" in report and report in salvaged.stdout, report
+        assert "salvages left" not in other.process.text()
         third = other.start()
         try:
+            told = [line for line in third.process.text().splitlines() if "salvages left folders of damaged files" in line]
+            assert len(told) == 1 and "level=info" in told[0] and "folders=damaged-1" in told[0], third.process.text()
             assert third.value("count(kept) or vector(0)") <= 200
             refused = cli("verify", "--salvage", target)
             assert refused.returncode == 1 and "in use" in refused.stderr, refused

@@ -118,7 +118,8 @@ TEST_CASE("a journal that is made to be slow is refused by who would drop what f
   }
   // Numbers that a file of this length cannot have do not count: its end is torn, or sealed long since.
   const std::string begun = encode_header({.first_sequence = 1000}) + slow_bytes(slow_frames);
-  const auto torn = judge_file(begun, {.first = 1000, .previous_first = {}, .last = 0, .next = {}, .after = 0}, [](const Frame&) -> Status { return {}; });
+  const Beside alone{.first = 1000, .previous_first = {}, .last = 0, .next = {}, .after = 0};
+  const auto torn = judge_file(begun, alone, [](const Frame&) -> Status { return {}; });
   REQUIRE(torn);
   CHECK(torn->ending == Ending::torn);
   const auto passed = judged(slow_file(), 100);

@@ -82,6 +82,39 @@ TEST_CASE("a salvage says how many samples a lost segment had, or that it is not
   CHECK(has(text_of(report.lost), said));
 }
 
+TEST_CASE("the folders that salvages left are named by number, and nothing else is", "[salvage]") {
+  Damaged f;
+  f.kill();
+  const auto named_now = [&] {
+    const auto folders = storage::damaged_folders(f.path, nullptr);
+    REQUIRE(folders);
+    return *folders;
+  };
+  CHECK(named_now().empty());
+  cut(segments_of(f.path).front());
+  CHECK(f.salvaged().kept == "damaged-1");
+  for (const char* name : {"damaged-10", "damaged-2", "damaged-", "damaged-x", "damaged-3x", "damaged-99999999999999999999", "undamaged-4"})
+    fs::create_directory(f.path + "/" + name);
+  CHECK(named_now() == std::vector<std::string>{"damaged-1", "damaged-2", "damaged-10"});
+}
+
+TEST_CASE("verify says of which directory a salvage would be made", "[salvage]") {
+  Damaged f;
+  REQUIRE(f.store->backup("b"));
+  f.kill();
+  const auto verified = [&](const std::string& path) {
+    const auto report = storage::verify(path, nullptr, *f.log);
+    if (!report) FAIL(report.error().message);
+    const auto salvaged = storage::salvage(path, nullptr, *f.log);
+    CHECK(report->salvageable == salvaged.has_value());
+    return report->salvageable;
+  };
+  CHECK_FALSE(verified(f.path + "/backups/b"));
+  CHECK(verified(f.path));
+  std::ofstream(f.path + "/RESTORING").close();
+  CHECK_FALSE(verified(f.path));
+}
+
 TEST_CASE("a sound tier of a day that lost samples stands for them", "[salvage]") {
   StoreFixture f;
   f.options.downsample_5m_retention = std::chrono::hours(24 * 20);
