@@ -132,6 +132,7 @@ class SeriesEngine {
   void saw(std::int64_t min, std::int64_t max);
   template <class Point>
   void note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t late);
+  Status load_index();
   void register_unknown(const WireSamples& wire, const EngineLimits& limits, Resolved& out);
   void defined(const std::vector<Definition>& definitions);
   Status load_segments();
