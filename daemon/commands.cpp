@@ -191,8 +191,8 @@ int verify(const std::string& data_dir) {
   if (!report) return refused("verify", report.error());
   const int status = print_report(data_dir, *report);
   if (!report->problems.empty() && report->salvageable)
-    fmt::print("plumbline verify --salvage {} repairs it: it keeps what reads, moves the damaged files into a folder damaged-<n> "
-               "and says what is lost\n", data_dir);
+    fmt::print("plumbline verify --salvage {} repairs a damaged directory: it keeps what reads, moves the damaged files into a folder "
+               "damaged-<n> and says what is lost\n", data_dir);
   return status;
 }
 

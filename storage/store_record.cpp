@@ -253,6 +253,8 @@ std::string encode_record(const Record& record) {
 
 namespace {
 
+constexpr std::uint64_t series_ids_end = 0xffff'ffff;  // that number itself stands for no series
+
 std::unexpected<Error> damaged(std::string_view what) { return fail(Code::corrupt, "journal record: " + std::string(what)); }
 
 Status get_definitions(ByteReader& in, std::vector<series::Definition>& out) {
@@ -261,7 +263,7 @@ Status get_definitions(ByteReader& in, std::vector<series::Definition>& out) {
   out.resize(count);
   for (series::Definition& d : out) {
     const std::uint64_t id = in.varint();
-    if (id > 0xffff'ffffull) return damaged("a series id outside of u32");
+    if (id >= series_ids_end) return damaged("a series id that is none");
     d.id = static_cast<series::SeriesId>(id);
     d.labels = in.sized();
   }
@@ -282,7 +284,7 @@ Status get_samples(ByteReader& in, std::vector<series::SeriesRun>& runs, std::ve
     const std::uint64_t step = head >> 1;
     const std::int64_t id =
         wrapping_add(next_id, static_cast<std::int64_t>(step >> 1) ^ -static_cast<std::int64_t>(step & 1));
-    if (id < 0 || id > 0xffff'ffffll) return damaged("a series id outside of u32");
+    if (id < 0 || id >= static_cast<std::int64_t>(series_ids_end)) return damaged("a series id that is none");
     const std::uint64_t length = (head & 1) != 0 ? in.varint() : 1;
     if (length > count - done) return damaged("more samples than it says");
     run = {static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(done), static_cast<std::uint32_t>(length)};
@@ -306,7 +308,7 @@ Status get_histograms(ByteReader& in, std::vector<series::SeriesRun>& runs, std:
   for (std::uint64_t r = 0; r < run_count; ++r) {
     const std::uint64_t id = in.varint();
     const std::uint64_t length = in.varint();
-    if (id > 0xffff'ffffull) return damaged("a series id outside of u32");
+    if (id >= series_ids_end) return damaged("a series id that is none");
     if (!plausible(length, in)) return damaged("more histograms than bytes");
     runs.push_back({static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(histograms.size()),
                     static_cast<std::uint32_t>(length)});
@@ -434,7 +436,7 @@ Result<Record> decode_record_v1(std::uint64_t sequence, std::string_view bytes) 
   std::int64_t t = 0;
   for (std::uint64_t i = 0; i < series; ++i) {
     id = wrapping_add(id, in.zigzag());
-    if (id < 0 || id > 0xffff'ffffll) return damaged("a series id outside of u32");
+    if (id < 0 || id >= static_cast<std::int64_t>(series_ids_end)) return damaged("a series id that is none");
     const std::uint64_t samples = in.varint();
     if (!in.ok() || samples > in.left() / 9) return damaged("more samples than bytes");
     out.runs.push_back({static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(out.samples.size()),

@@ -51,6 +51,7 @@ bool same_times(std::span<const storage::TimesPiece> pieces, std::span<const std
 }  // namespace
 
 std::shared_ptr<const WindowPlan> WindowPlans::of(std::span<const Sample> samples) {
+  if (samples.empty()) return make({});
   const auto same = [&](const Known& known) { return std::ranges::equal(samples, known.plan->times, {}, &Sample::t); };
   const auto times = [&] {
     std::vector<std::int64_t> out(samples.size());
@@ -67,6 +68,7 @@ std::shared_ptr<const WindowPlan> WindowPlans::of(std::span<const storage::Times
     count += piece.times.size();
     held = held && piece.held;
   }
+  if (count == 0) return make({});
   const auto same = [&](const Known& known) {
     return same_pieces(pieces, known.pieces) || (count == known.plan->times.size() && same_times(pieces, known.plan->times));
   };

@@ -98,19 +98,27 @@ Result<Verdict> judge_file(std::string_view bytes, const Beside& beside, const s
   out.ending = Ending::torn;
   const std::uint64_t most = most_of(beside.first, bytes.size());
   std::uint64_t allowance = checksums_max * bytes.size();
+  // Not knowing whether a record follows, a start that cut the file could drop one that was acknowledged.
+  const auto unknown = [&] { return damaged(", and too much behind it looks like a record and is none to tell what follows"); };
   if (out.last < beside.after) {
     const Search unsealed = next_frame(bytes, at + 1, beside.after + 1, most, allowance);
-    if (!unsealed.frame && !unsealed.given_up) {
+    if (unsealed.given_up) return unknown();
+    if (!unsealed.frame) {
       out.ending = Ending::passed;
       return out;
     }
   }
-  // Not knowing whether a record follows, a start that cut the file could drop one that was acknowledged.
-  const Search later = next_frame(bytes, at + 1, out.last + 1, most, allowance);
-  if (later.given_up) return damaged(", and too much behind it looks like a record and is none to tell what follows");
-  if (later.frame && (later.frame->synced == 0 || at < later.frame->synced))
-    return damaged(fmt::format(", and record {} follows it", later.frame->sequence));
-  return out;
+  // Every one that follows is asked: those that were written before the next sync do not know yet that what is damaged became durable.
+  std::size_t from = at + 1;
+  for (std::uint64_t number = out.last + 1;;) {
+    const Search later = next_frame(bytes, from, number, most, allowance);
+    if (later.given_up) return unknown();
+    if (!later.frame) return out;
+    if (later.frame->synced == 0 || at < later.frame->synced)
+      return damaged(fmt::format(", and record {} follows it", later.frame->sequence));
+    from = later.at + later.frame->bytes();
+    number = later.frame->sequence + 1;
+  }
 }
 
 }  // namespace plumbline::storage::journal

@@ -102,7 +102,8 @@ class RocksFiles final : public Files {
     if (status.ok()) out.reserve(static_cast<std::size_t>(std::min(size, bytes_max)) + 1);
     while (status.ok()) {
       const std::size_t old = out.size();
-      const auto piece = static_cast<std::size_t>(std::min({size + 1, std::uint64_t{1} << 20, bytes_max - old}));
+      const std::uint64_t expected = old <= size ? size + 1 - old : 1 << 20;  // more than its size, as it grows meanwhile
+      const auto piece = static_cast<std::size_t>(std::min({expected, std::uint64_t{1} << 20, bytes_max - old}));
       out.resize_and_overwrite(old + piece, [](char*, std::size_t n) { return n; });
       rocksdb::Slice got;
       status = file->Read(piece, IOOptions(), &got, out.data() + old, nullptr);

@@ -191,6 +191,10 @@ class Rescue {
       return batch_.bytes() < batch_bytes_max ? Status{} : write_rest();
     });
     if (!rest && rest.error().code != Code::corrupt && rest.error().code != Code::io) return fail(rest.error());
+    if (rest && rest->family.empty()) {
+      lost_.push_back({name, "", "nothing of it is taken: it does not say of which family it is", ""});
+      return {};
+    }
     if (!rest) {
       lost_.push_back({name, "", "nothing of it reads: " + rest.error().message, ""});
       return {};

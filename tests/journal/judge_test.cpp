@@ -35,10 +35,10 @@ std::string slow_bytes(std::size_t frames) {
   return out;
 }
 
-std::string frame_of(std::uint64_t sequence, std::string_view record) {
+std::string frame_of(std::uint64_t sequence, std::string_view record, std::uint64_t synced = 0) {
   std::string out(frame_bytes, '\0');
   out += record;
-  seal_frame(out, sequence, 0);
+  seal_frame(out, sequence, synced);
   return out;
 }
 
@@ -137,6 +137,38 @@ TEST_CASE("a journal that is made to be slow is refused by who would drop what f
     CHECK(started.error().code == Code::corrupt);
     CHECK(fs::exists(f.path + "/" + name_of(1)));
   }
+}
+
+TEST_CASE("what a later record knows to have been durable is damaged, whatever the records before it know") {
+  const std::string first = encode_header({.first_sequence = 1}) + frame_of(1, "one");
+  // The second was written with the first durable, the third in the same group: it knows no more.
+  std::string bytes = first + frame_of(2, "two", first.size());
+  bytes[first.size() + frame_bytes] ^= 1;
+  bytes += frame_of(3, "three", first.size());
+  const auto torn = judged(bytes, 0);
+  REQUIRE(torn);
+  CHECK(torn->ending == Ending::torn);
+  CHECK(torn->last == 1);
+  const std::size_t group = bytes.size();
+  bytes += frame_of(4, "four", group);
+  for (const std::uint64_t after : {0, 2, 3}) {
+    INFO("after " << after);
+    const auto damaged = judged(bytes, after);
+    REQUIRE(damaged);
+    CHECK(damaged->ending == Ending::damaged);
+    CHECK(damaged->damage.find("record 4 follows it") != std::string::npos);
+  }
+  const auto passed = judged(bytes, 4);
+  REQUIRE(passed);
+  CHECK(passed->ending == Ending::passed);
+}
+
+TEST_CASE("a search that was given up is not made good by a record before") {
+  const std::string header = encode_header({.first_sequence = 1});
+  const std::string bytes = header + "?" + frame_of(2, "two", header.size()) + slow_bytes(slow_frames);
+  const auto verdict = judged(bytes, 50);
+  REQUIRE(verdict);
+  CHECK(verdict->ending == Ending::damaged);
 }
 
 TEST_CASE("a salvage gives up a journal that is made to be slow") {

@@ -40,7 +40,7 @@ bool among(const std::vector<std::optional<T>>& candidates, const std::optional<
 std::uint64_t how_often(std::uint64_t few, std::uint64_t many) {
   const char* text = std::getenv("PLUMBLINE_LONG");
   const double part = text != nullptr ? std::strtod(text, nullptr) : 0;
-  return part > 0 ? static_cast<std::uint64_t>(std::ceil(part * static_cast<double>(many))) : few;
+  return part > 0 && part <= 1 ? static_cast<std::uint64_t>(std::ceil(part * static_cast<double>(many))) : few;
 }
 std::uint64_t seed_of_test() {
   if (const char* text = std::getenv("PLUMBLINE_SEED")) return std::strtoull(text, nullptr, 10);

@@ -102,6 +102,7 @@ class Server:
     def killed(self):
         """kill -9 and a start: what was to replay, seconds and CPU seconds until it is ready again."""
         samples = self.unsealed()
+        assert self.process.alive(), f"{self.name} ended by itself:\n{self.process.text()[-3000:]}"
         self.stop(signal.SIGKILL)
         before, begun = self.cpu_before, time.monotonic()
         self.start()
