@@ -112,6 +112,14 @@ TEST_CASE("a journal record with bad content is refused") {
     for (std::size_t i = 0, n = 1 + random() % 3; i < n; ++i) bad[1 + random() % (bad.size() - 1)] = static_cast<char>(random());
     (void)storage::decode_record(bad);  // any answer but a crash or a huge allocation
   }
+  // The last number stands for no series, and look-ups answer with it.
+  for (const auto runs : {&storage::Record::runs, &storage::Record::histogram_runs}) {
+    storage::Record none = record();
+    (none.*runs).back().id = 0xffff'fffe;
+    CHECK(storage::decode_record(storage::encode_record(none)));
+    (none.*runs).back().id = 0xffff'ffff;
+    CHECK_FALSE(storage::decode_record(storage::encode_record(none)));
+  }
   std::string newer = good;
   newer[0] = 4;
   CHECK(storage::decode_record(newer).error().code == Code::unsupported);
