@@ -591,7 +591,7 @@ def backup_and_restore(c):
         segment.write_bytes(damaged)
         found = cli("verify", target)
         assert found.returncode == 1 and segment.name in found.stdout, found
-        assert f"plumbline verify --salvage {target} repairs it" in found.stdout.splitlines()[-1], found
+        assert f"plumbline verify --salvage {target} repairs a damaged directory" in found.stdout.splitlines()[-1], found
         salvaged = cli("verify", "--salvage", target)
         assert salvaged.returncode == 0 and ": ok (" in salvaged.stdout and f"moved: segments/{segment.name} to damaged-1/" in salvaged.stdout, salvaged
         assert (target / "damaged-1/segments" / segment.name).read_bytes() == damaged
