@@ -31,7 +31,7 @@ Result<Salvaged> salvage(const std::string& directory, const std::string& name, 
     std::string_view bytes = all;
     std::optional<FileHeader> next;
     if (i + 1 < firsts.size()) {
-      PLUMBLINE_TRY(const std::string head, files->read(name_of(firsts[i + 1])));
+      PLUMBLINE_TRY(const std::string head, files->read(name_of(firsts[i + 1]), header_bytes));
       PLUMBLINE_TRY(next, decode_header(head));
       if (next && next->version > 1 && next->previous_first == firsts[i]) bytes = bytes.substr(0, next->previous_end);
     }

@@ -41,7 +41,7 @@ Result<Findings> verify(const std::string& directory, const std::string& name, s
     Beside beside{.first = firsts[i], .previous_first = {}, .last = last, .next = {}, .after = after};
     if (i > from) beside.previous_first = firsts[i - 1];
     if (i + 1 < firsts.size()) {
-      PLUMBLINE_TRY(const std::string head, files->read(name_of(firsts[i + 1])));
+      PLUMBLINE_TRY(const std::string head, files->read(name_of(firsts[i + 1]), header_bytes));
       if (auto next = decode_header(head); next) beside.next = *next;
     }
     const auto verdict = judge_file(bytes, beside, [&](const Frame& frame) -> Status {
