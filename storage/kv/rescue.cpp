@@ -179,7 +179,6 @@ class Rescue {
     std::uint64_t differing = 0;
     std::string first;
     const auto rest = salvage_table(from(name), file_system_, [&](std::string_view family, std::string_view key, std::string_view value) -> Status {
-      if (family.empty()) return fail(Code::corrupt, from(name) + ": it does not say of which family it is");
       const auto ours = family_of(family);
       if (!ours) return {};
       PLUMBLINE_TRY(const auto there, kv_->get(*ours, key));
