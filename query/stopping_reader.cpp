@@ -43,23 +43,33 @@ Result<bool> StoppingReader::windows(const storage::SeriesQuery& query,
   return exact;
 }
 
+storage::GoOn StoppingReader::unless_stopped(const storage::GoOn& go_on) const {
+  return [this, &go_on]() -> Status {
+    PLUMBLINE_CHECK_OK(query::go_on(stop_));
+    return go_on ? go_on() : Status();
+  };
+}
+
 Result<std::vector<model::Labels>> StoppingReader::series(const std::vector<model::Matchers>& selectors,
-                                                          model::TimeRange range, std::size_t limit) const {
-  PLUMBLINE_CHECK_OK(go_on(stop_));
-  return reader_.series(selectors, range, limit);
+                                                          model::TimeRange range, std::size_t limit,
+                                                          const storage::GoOn& go_on) const {
+  PLUMBLINE_CHECK_OK(query::go_on(stop_));
+  return reader_.series(selectors, range, limit, unless_stopped(go_on));
 }
 
 Result<std::vector<std::string>> StoppingReader::label_names(const std::vector<model::Matchers>& selectors,
-                                                             model::TimeRange range) const {
-  PLUMBLINE_CHECK_OK(go_on(stop_));
-  return reader_.label_names(selectors, range);
+                                                             model::TimeRange range,
+                                                             const storage::GoOn& go_on) const {
+  PLUMBLINE_CHECK_OK(query::go_on(stop_));
+  return reader_.label_names(selectors, range, unless_stopped(go_on));
 }
 
 Result<std::vector<std::string>> StoppingReader::label_values(std::string_view name,
                                                               const std::vector<model::Matchers>& selectors,
-                                                              model::TimeRange range) const {
-  PLUMBLINE_CHECK_OK(go_on(stop_));
-  return reader_.label_values(name, selectors, range);
+                                                              model::TimeRange range,
+                                                              const storage::GoOn& go_on) const {
+  PLUMBLINE_CHECK_OK(query::go_on(stop_));
+  return reader_.label_values(name, selectors, range, unless_stopped(go_on));
 }
 
 Result<std::vector<storage::MetricMetadata>> StoppingReader::metadata(std::string_view metric) const {

@@ -28,12 +28,15 @@ class StoppingReader final : public storage::Reader {
   Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
                        const storage::WindowVisitor& visit) const override;
   Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& selectors,
-                                            model::TimeRange range, std::size_t limit) const override;
+                                            model::TimeRange range, std::size_t limit,
+                                            const storage::GoOn& go_on = {}) const override;
   Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& selectors,
-                                               model::TimeRange range) const override;
+                                               model::TimeRange range,
+                                               const storage::GoOn& go_on = {}) const override;
   Result<std::vector<std::string>> label_values(std::string_view name,
                                                 const std::vector<model::Matchers>& selectors,
-                                                model::TimeRange range) const override;
+                                                model::TimeRange range,
+                                                const storage::GoOn& go_on = {}) const override;
   Result<std::vector<storage::MetricMetadata>> metadata(std::string_view metric) const override;
   Status scan(const storage::EventQuery& query, const storage::BlockVisitor& visit) const override;
   Result<std::vector<model::Labels>> streams(model::EventKind kind, const model::Matchers& matchers,
@@ -42,6 +45,9 @@ class StoppingReader final : public storage::Reader {
       std::string_view model, std::span<const std::string> prediction_ids) const override;
 
  private:
+  // What the caller asks for besides.
+  storage::GoOn unless_stopped(const storage::GoOn& go_on) const;
+
   const storage::Reader& reader_;
   const std::stop_token stop_;
 };

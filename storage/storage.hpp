@@ -165,6 +165,8 @@ using PartVisitor = std::function<bool(std::size_t part, Labels&&, const SeriesP
 inline constexpr std::size_t parts_max = 32;
 // Runs task(0), ..., task(count - 1), each once and on any threads, and returns when all have ended.
 using Runner = std::function<void(std::size_t count, const std::function<void(std::size_t)>& task)>;
+// Asked now and then by what may take long: an error ends it and is what it fails with. None: nobody is asked.
+using GoOn = std::function<Status()>;
 
 // Called once per series that has a sample in any of the windows: one summary per window, in their order. False stops.
 using WindowVisitor = std::function<bool(const Labels&, std::span<const model::WindowSummary>)>;
@@ -224,12 +226,12 @@ class Reader {
                                const WindowVisitor& visit) const = 0;
   // Series with any sample in range that match any of the selectors (all series when there is none); sorted; at most
   // `limit` (0: no limit).
-  virtual Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
-                                             std::size_t limit) const = 0;
-  virtual Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
-                                                       TimeRange range) const = 0;
+  virtual Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit,
+                                             const GoOn& go_on = {}) const = 0;
+  virtual Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range,
+                                                       const GoOn& go_on = {}) const = 0;
   virtual Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
-                                                        TimeRange range) const = 0;
+                                                        TimeRange range, const GoOn& go_on = {}) const = 0;
   // Which samples are there as aggregates over buckets (tiers).
   struct Tiers {
     bool any = false;

@@ -39,12 +39,12 @@ class KvStore final : public Store {
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows,
                        const WindowVisitor& visit) const override;
   Tiers tiers() const override { return series_->tiers(); }
-  Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range,
-                                     std::size_t limit) const override;
-  Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors,
-                                               TimeRange range) const override;
-  Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
-                                                TimeRange range) const override;
+  Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit,
+                                     const GoOn& go_on) const override;
+  Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range,
+                                               const GoOn& go_on) const override;
+  Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors, TimeRange range,
+                                                const GoOn& go_on) const override;
   Result<std::vector<MetricMetadata>> metadata(std::string_view metric) const override;
   Status scan(const EventQuery& query, const BlockVisitor& visit) const override;
   Result<std::vector<Labels>> streams(EventKind kind, const Matchers& matchers, TimeRange range_ns) const override;

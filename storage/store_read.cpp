@@ -23,24 +23,25 @@ Result<bool> KvStore::windows(const SeriesQuery& query, std::span<const TimeRang
   return series_->windows(query, windows, visit);
 }
 
-Result<std::vector<Labels>> KvStore::series(const std::vector<Matchers>& selectors, TimeRange range,
-                                            std::size_t limit) const {
+Result<std::vector<Labels>> KvStore::series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit,
+                                            const GoOn& go_on) const {
   ReadLock alive_lock(alive_mutex_);
   PLUMBLINE_CHECK_OK(alive());
-  return series_->series(selectors, range, limit);
+  return series_->series(selectors, range, limit, go_on);
 }
 
-Result<std::vector<std::string>> KvStore::label_names(const std::vector<Matchers>& selectors, TimeRange range) const {
+Result<std::vector<std::string>> KvStore::label_names(const std::vector<Matchers>& selectors, TimeRange range,
+                                                      const GoOn& go_on) const {
   ReadLock alive_lock(alive_mutex_);
   PLUMBLINE_CHECK_OK(alive());
-  return series_->label_names(selectors, range);
+  return series_->label_names(selectors, range, go_on);
 }
 
 Result<std::vector<std::string>> KvStore::label_values(std::string_view name, const std::vector<Matchers>& selectors,
-                                                       TimeRange range) const {
+                                                       TimeRange range, const GoOn& go_on) const {
   ReadLock alive_lock(alive_mutex_);
   PLUMBLINE_CHECK_OK(alive());
-  return series_->label_values(name, selectors, range);
+  return series_->label_values(name, selectors, range, go_on);
 }
 
 Result<std::vector<MetricMetadata>> KvStore::metadata(std::string_view metric) const {

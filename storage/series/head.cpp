@@ -90,11 +90,22 @@ bool Head::read(SeriesId id, TimeRange range, std::vector<Sample>& out, std::vec
   return out.size() + histograms.size() > before;
 }
 
-bool Head::any(SeriesId id, TimeRange range) const {
-  const HeadPage* at = find(id);
-  if (at == nullptr) return false;
-  Lock lock(at->mutex());
-  return at->any(id % page_series, range);
+Roaring Head::present(const Roaring& ids, TimeRange range) const {
+  Roaring out;
+  // One lock for the neighbours of a page.
+  for (auto it = ids.begin(), end = ids.end(); it != end;) {
+    const SeriesId number = *it / page_series;
+    const HeadPage* at = find(*it);
+    if (at == nullptr) {
+      if (number == std::numeric_limits<SeriesId>::max() / page_series) break;
+      it.equalorlarger((number + 1) * page_series);
+      continue;
+    }
+    Lock lock(at->mutex());
+    for (; it != end && *it / page_series == number; ++it)
+      if (at->any(*it % page_series, range)) out.add(*it);
+  }
+  return out;
 }
 
 bool Head::holds(SeriesId id) const {

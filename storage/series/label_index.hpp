@@ -30,8 +30,6 @@
 
 namespace plumbline::storage::series {
 
-inline constexpr SeriesId no_series = 0xffff'ffff;
-
 // Threads: any.
 class LabelIndex {
  public:

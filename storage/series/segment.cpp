@@ -88,6 +88,19 @@ Result<Directory> SegmentWalk::finish(std::size_t group, DirectoryDecoder decode
   return directory;
 }
 
+Result<std::shared_ptr<const Directory>> SegmentWalk::directory_with(
+    std::size_t group, const std::function<bool(const std::vector<SeriesRef>&)>& any_wanted) {
+  const PartKey key{file_.number(), group};
+  if (caches_ != nullptr)
+    if (auto cached = caches_->directories.find(key)) return any_wanted(cached->series) ? cached : nullptr;
+  PLUMBLINE_TRY(DirectoryDecoder decoder, directory(group));
+  if (!any_wanted(decoder.series())) return nullptr;
+  PLUMBLINE_TRY(Directory decoded, finish(group, std::move(decoder)));
+  auto fresh = std::make_shared<const Directory>(std::move(decoded));
+  if (caches_ != nullptr) caches_->directories.put(key, fresh, fresh->memory_bytes());
+  return fresh;
+}
+
 Status SegmentWalk::open_payload(std::size_t group, std::size_t chunks) {
   const GroupPlace& place = file_.index().groups[group];
   decoder_.reset();
@@ -243,27 +256,17 @@ Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange ran
     const auto from = std::ranges::lower_bound(wanted, SeriesRef{place.first, 0});
     const auto to = std::ranges::upper_bound(from, wanted.end(), SeriesRef{place.last, 0xffff'ffff});
     if (std::none_of(from, to, [this](const SeriesRef& s) { return index_.ids.contains(s.id); })) continue;
-    const auto find_in = [&](const std::vector<SeriesRef>& series) {
+    PLUMBLINE_TRY(const std::shared_ptr<const Directory> held, walk.directory_with(g, [&](const std::vector<SeriesRef>& series) {
       found.clear();
       for (std::size_t i = 0; i < series.size(); ++i) {
         const auto it = std::ranges::lower_bound(from, to, series[i]);
         if (it != to && *it == series[i]) found.emplace_back(static_cast<std::size_t>(it - wanted.begin()), i);
       }
       std::ranges::sort(found);
-    };
-    std::shared_ptr<const Directory> cached = caches_ != nullptr ? caches_->directories.find({number_, g}) : nullptr;
-    if (cached) {
-      find_in(cached->series);
-      if (found.empty()) continue;
-    } else {
-      PLUMBLINE_TRY(DirectoryDecoder decoder, walk.directory(g));
-      find_in(decoder.series());
-      if (found.empty()) continue;
-      PLUMBLINE_TRY(Directory decoded, walk.finish(g, std::move(decoder)));
-      cached = std::make_shared<const Directory>(std::move(decoded));
-      if (caches_ != nullptr) caches_->directories.put({number_, g}, cached, cached->memory_bytes());
-    }
-    const Directory& directory = *cached;
+      return !found.empty();
+    }));
+    if (!held) continue;
+    const Directory& directory = *held;
     VisitedChunk chunk(walk, g, directory);
     for (const auto& [_, s] : found)
       for (std::size_t c = directory.first_chunk[s]; c < directory.first_chunk[s + 1]; ++c) {

@@ -112,7 +112,12 @@ class Segment {
   Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit) const {
     return read(wanted, range, visit, false);
   }
-  // The same for histograms, which stand in records of their own.
+  // Those of the wanted series, sorted as for read(), that have a sample of either kind inside the range. The times of the
+  // few columns that series of a group share are looked at once each, and decoded only where the range begins and ends
+  // between a column's first and last; no values are. `go_on`: asked for each group (up to 10,000 series), see GoOn.
+  virtual Result<Roaring> present(std::span<const SeriesRef> wanted, model::TimeRange range,
+                                  const std::function<Status()>& go_on) const = 0;
+  // read() for histograms, which stand in records of their own.
   virtual Status read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range,
                                  const HistogramVisitor& visit) const = 0;
   // The series of the vshards [first, last] in the order they are stored: by vshard, then label order within each.

@@ -24,6 +24,8 @@ class SegmentFile final : public Segment {
   std::pair<std::uint16_t, std::uint16_t> vshards_with(std::uint16_t vshard) const override;
   Status read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit, bool once) const override;
   using Segment::read;
+  Result<Roaring> present(std::span<const SeriesRef> wanted, model::TimeRange range,
+                          const std::function<Status()>& go_on) const override;
   const Roaring& histogram_ids() const override { return index_.histogram_ids; }
   Status read_histograms(std::span<const SeriesRef> wanted, model::TimeRange range, const HistogramVisitor& visit) const override;
   Result<std::vector<SeriesRef>> order(std::uint16_t first, std::uint16_t last) const override;
@@ -50,6 +52,9 @@ class SegmentWalk {
   explicit SegmentWalk(const SegmentFile& file, SegmentCaches* caches = nullptr) : file_(file), caches_(caches) {}
   Result<DirectoryDecoder> directory(std::size_t group);
   Result<Directory> finish(std::size_t group, DirectoryDecoder decoder);
+  // Through the cache. Null when none of the group's series is wanted.
+  Result<std::shared_ptr<const Directory>> directory_with(
+      std::size_t group, const std::function<bool(const std::vector<SeriesRef>&)>& any_wanted);
   // Reads the payload of a group that has so many chunks: values() does so, too, when it must.
   Status open_payload(std::size_t group, std::size_t chunks);
   // They stand until the next call, or as long as held_values() if that is not null.

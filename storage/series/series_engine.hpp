@@ -107,10 +107,10 @@ class SeriesEngine {
   Status select_parts(const SeriesQuery& query, const Runner& run, const PartVisitor& visit) const;
   std::size_t parts_of(const Matchers& matchers) const;
   Result<bool> windows(const SeriesQuery& query, std::span<const TimeRange> windows, const WindowVisitor& visit) const;
-  Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit) const;
-  Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range) const;
-  Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors,
-                                                TimeRange range) const;
+  Result<std::vector<Labels>> series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit, const GoOn& go_on) const;
+  Result<std::vector<std::string>> label_names(const std::vector<Matchers>& selectors, TimeRange range, const GoOn& go_on) const;
+  Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<Matchers>& selectors, TimeRange range,
+                                                const GoOn& go_on) const;
 
  private:
   std::shared_ptr<Head> active() const;
@@ -128,7 +128,7 @@ class SeriesEngine {
   Status read_part(Reading& reading, std::span<const SeriesRef> wanted, std::size_t part, const PartVisitor& visit) const;
   Roaring candidates(const std::vector<Matchers>& selectors) const;
   // Those of `ids` that have a sample in range.
-  Result<Roaring> present(const Roaring& ids, TimeRange range) const;
+  Result<Roaring> present(const Roaring& ids, TimeRange range, const GoOn& go_on) const;
   void saw(std::int64_t min, std::int64_t max);
   template <class Point>
   void note_changes(std::span<const SeriesRun> runs, std::span<const Point> points, std::int64_t seen_min, std::int64_t late);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <optional>
 
 #include "daemon/base/check.hpp"
 #include "storage/series/merge.hpp"
@@ -17,6 +18,8 @@ constexpr std::size_t samples_at_once = 2u << 20;
 // from all parts, group by group.
 constexpr std::size_t part_series_min = 128;
 constexpr std::int64_t usual_interval_ms = 15'000;
+// Labels of series are copied at some 1 us each: who waits is asked every few milliseconds.
+constexpr std::size_t labels_between_asking = 4096;
 
 // How many series one pass takes: enough to decode a group once for many of them, few enough for the memory above.
 std::size_t series_at_once(TimeRange range) {
@@ -162,75 +165,78 @@ Roaring SeriesEngine::candidates(const std::vector<Matchers>& selectors) const {
   return out;
 }
 
-Result<Roaring> SeriesEngine::present(const Roaring& ids, TimeRange range) const {
+Result<Roaring> SeriesEngine::present(const Roaring& ids, TimeRange range, const GoOn& go_on) const {
   Roaring out;
   if (range.max < range.min) return out;
   const Heads heads = this->heads();
   PLUMBLINE_TRY(const Segments segments, touching(range));
-  Segments edges;  // segments that the range cuts: their chunks must be looked at
+  Segments edges;  // segments that the range cuts: their times must be looked at
   for (const auto& segment : segments) {
     if (range.contains(segment->info().min_t) && range.contains(segment->info().max_t))
       out |= segment->ids() & ids;
     else
       edges.push_back(segment);
   }
-  Roaring rest = ids - out;
-  Roaring found;
   for (const auto& head : heads) {
     const TimeRange bounds = head->bounds();
     if (bounds.max < bounds.min || !range.overlaps(bounds.min, bounds.max)) continue;
-    for (const SeriesId id : rest)
-      if (head->any(id, range)) found.add(id);
+    if (go_on) PLUMBLINE_CHECK_OK(go_on());
+    out |= head->present(ids - out, range);
   }
-  out |= found;
-  rest -= found;
   for (const auto& segment : edges) {
-    const std::vector<SeriesRef> wanted = index_.refs(segment->ids() & rest);
-    PLUMBLINE_CHECK_OK(segment->read(wanted, range, [&](const SegmentChunk& chunk) -> Status {
-      const ChunkInfo& info = chunk.info();
-      if (out.contains(info.id)) return {};
-      bool inside = range.contains(info.min_t) || range.contains(info.max_t);
-      if (!inside) {
-        PLUMBLINE_TRY(const auto times, chunk.times());
-        const auto first = std::ranges::lower_bound(times, range.min);
-        inside = first != times.end() && *first <= range.max;
-      }
-      if (inside) out.add(info.id);
+    PLUMBLINE_TRY(const Roaring found, segment->present(index_.refs(segment->ids() & (ids - out)), range, go_on));
+    out |= found;
+  }
+  // Of days whose samples are gone, by the finest of their tiers, which comes first: a bucket whose samples lie on both sides of the range
+  // counts as one inside.
+  const auto tiers = tier_list();
+  std::optional<std::uint32_t> day_before;
+  for (const auto& tier : *tiers) {
+    const TimeRange day = times_of_day(tier->entry.day);
+    if (!tier->entry.final || !range.overlaps(day.min, day.max) || day_before == tier->entry.day) continue;
+    day_before = tier->entry.day;
+    if (!tier->file) return fail(tier->damage);
+    if (go_on) PLUMBLINE_CHECK_OK(go_on());
+    const Roaring rest = tier->file->info().ids & (ids - out);
+    if (range.contains(day.min) && range.contains(day.max)) {
+      out |= rest;
+      continue;
+    }
+    std::size_t seen = 0;
+    const auto look = [&](const TierSeries& s) -> Status {
+      if (go_on && ++seen % labels_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
+      const auto inside = [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); };
+      if (std::ranges::any_of(s.buckets, inside)) out.add(s.series.id);
       return {};
-    }));
-    rest -= out;
-    if (!rest.intersect(segment->histogram_ids())) continue;
-    const std::vector<SeriesRef> with_histograms = index_.refs(segment->histogram_ids() & rest);
-    PLUMBLINE_CHECK_OK(segment->read_histograms(with_histograms, range, [&](SeriesRef ref, std::vector<HistogramSample>&&) -> Status {
-      out.add(ref.id);
-      return {};
-    }));
-    rest -= out;
+    };
+    PLUMBLINE_CHECK_OK(tier->file->read(index_.refs(rest), look));
   }
   return out;
 }
 
-Result<std::vector<Labels>> SeriesEngine::series(const std::vector<Matchers>& selectors, TimeRange range,
-                                                 std::size_t limit) const {
-  PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range));
+Result<std::vector<Labels>> SeriesEngine::series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit,
+                                                 const GoOn& go_on) const {
+  PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range, go_on));
   std::vector<Labels> out;
-  for (const SeriesId id : ids)
+  std::size_t seen = 0;
+  for (const SeriesId id : ids) {
+    if (go_on && ++seen % labels_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
     if (Labels labels = index_.labels(id); !labels.empty()) out.push_back(std::move(labels));
+  }
   std::sort(out.begin(), out.end());
   if (limit > 0 && out.size() > limit) out.resize(limit);
   return out;
 }
 
-Result<std::vector<std::string>> SeriesEngine::label_names(const std::vector<Matchers>& selectors,
-                                                           TimeRange range) const {
-  PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range));
+Result<std::vector<std::string>> SeriesEngine::label_names(const std::vector<Matchers>& selectors, TimeRange range,
+                                                           const GoOn& go_on) const {
+  PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range, go_on));
   return index_.label_names(ids);
 }
 
-Result<std::vector<std::string>> SeriesEngine::label_values(std::string_view name,
-                                                            const std::vector<Matchers>& selectors,
-                                                            TimeRange range) const {
-  PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range));
+Result<std::vector<std::string>> SeriesEngine::label_values(std::string_view name, const std::vector<Matchers>& selectors,
+                                                            TimeRange range, const GoOn& go_on) const {
+  PLUMBLINE_TRY(const Roaring ids, present(candidates(selectors), range, go_on));
   return index_.label_values(name, ids);
 }
 

@@ -11,6 +11,7 @@
 namespace plumbline::storage::series {
 
 using SeriesId = std::uint32_t;
+inline constexpr SeriesId no_series = 0xffff'ffff;
 
 // The samples of one series in a request: samples[first, first + count).
 struct SeriesRun {

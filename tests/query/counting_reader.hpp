@@ -20,13 +20,14 @@ class CountingReader : public storage::Reader {
     ranges.push_back(q.range);
     return inner_.select(q, visit);
   }
-  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r,
-                                            std::size_t n) const override { return inner_.series(s, r, n); }
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r) const override {
-    return inner_.label_names(s, r);
+  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
+                                            const storage::GoOn& g) const override { return inner_.series(s, r, n, g); }
+  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r,
+                                               const storage::GoOn& g) const override {
+    return inner_.label_names(s, r, g);
   }
-  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s,
-                                                model::TimeRange r) const override { return inner_.label_values(n, s, r); }
+  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r,
+                                                const storage::GoOn& g) const override { return inner_.label_values(n, s, r, g); }
   Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return inner_.metadata(m); }
   Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return inner_.scan(q, v); }
   Result<std::vector<model::Labels>> streams(model::EventKind k, const model::Matchers& m, model::TimeRange r) const override {

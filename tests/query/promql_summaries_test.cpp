@@ -25,15 +25,17 @@ class SamplesOnly final : public storage::Reader {
   Status select(const storage::SeriesQuery& query, const storage::SeriesVisitor& visit) const override {
     return store_.select(query, visit);
   }
-  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n) const override {
-    return store_.series(s, r, n);
+  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
+                                            const storage::GoOn& g) const override {
+    return store_.series(s, r, n, g);
   }
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r) const override {
-    return store_.label_names(s, r);
+  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r,
+                                               const storage::GoOn& g) const override {
+    return store_.label_names(s, r, g);
   }
-  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s,
-                                                model::TimeRange r) const override {
-    return store_.label_values(n, s, r);
+  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r,
+                                                const storage::GoOn& g) const override {
+    return store_.label_values(n, s, r, g);
   }
   Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return store_.metadata(m); }
   Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return store_.scan(q, v); }

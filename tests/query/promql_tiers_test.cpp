@@ -24,14 +24,17 @@ class Downsampled final : public storage::Reader {
     return true;
   }
   Status select(const storage::SeriesQuery&, const storage::SeriesVisitor&) const override { return {}; }
-  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n) const override {
-    return none_.series(s, r, n);
+  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
+                                            const storage::GoOn& g) const override {
+    return none_.series(s, r, n, g);
   }
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r) const override {
-    return none_.label_names(s, r);
+  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r,
+                                               const storage::GoOn& g) const override {
+    return none_.label_names(s, r, g);
   }
-  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r) const override {
-    return none_.label_values(n, s, r);
+  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r,
+                                                const storage::GoOn& g) const override {
+    return none_.label_values(n, s, r, g);
   }
   Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return none_.metadata(m); }
   Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return none_.scan(q, v); }

@@ -199,6 +199,42 @@ TEST_CASE("a downsampled day answers aligned windows as its samples do, and goes
   CHECK(f.store->stats().series_total == 0);
 }
 
+TEST_CASE("series of days whose samples are gone are found by their buckets") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  f.put("short", {{f.begin + 600'001, 1}, {f.begin + 660'000, 2}});  // a bucket with nothing between its two samples
+  REQUIRE(f.store->seal());
+  f.settle();
+  const auto names = [&](TimeRange range) {
+    return f.store->label_values("__name__", {}, range).value();
+  };
+  const std::vector<std::string> before = names({f.begin, f.begin + day - 1});
+  f.drop_samples();
+  CHECK(names({f.begin, f.begin + day - 1}) == before);
+  CHECK(names({f.begin - day, f.begin - 1}).empty());
+  CHECK(f.store->label_names({}, {f.begin, f.begin + day - 1}).value() == std::vector<std::string>{"__name__"});
+  for (int i = 0; i < 300; ++i) {
+    const auto at = f.begin - five_minutes + static_cast<std::int64_t>(f.random() % static_cast<std::uint64_t>(2 * day + 2 * five_minutes));
+    const TimeRange range{at, at + static_cast<std::int64_t>(f.random() % (i % 2 == 0 ? 20'000u : 10'000'000u))};
+    std::vector<std::string> expected;
+    for (const auto& [name, points] : f.model) {
+      std::map<std::pair<std::int64_t, std::int64_t>, TimeRange> buckets;  // by day and end: first and last time
+      for (const auto& [t, v] : points) {
+        if (model::is_stale(v) || t >= f.begin + 2 * day) continue;  // the last midnight's is of a day that is there
+        const auto added = buckets.try_emplace({t / day, (t + five_minutes - 1) / five_minutes}, TimeRange{t, t});
+        added.first->second.max = t;
+      }
+      if (std::ranges::any_of(buckets, [&](const auto& b) { return range.overlaps(b.second.min, b.second.max); })) expected.push_back(name);
+    }
+    INFO("seed " << f.seed << ", " << range.min << " to " << range.max);
+    CHECK(names({range.min, std::min(range.max, f.begin + 2 * day - 1)}) == (range.min < f.begin + 2 * day ? expected : std::vector<std::string>()));
+  }
+  // Bounded by who waits.
+  const storage::GoOn gone = [] { return fail(Code::cancelled, "nobody waits"); };
+  CHECK(f.store->label_values("__name__", {}, {f.begin, f.begin + 1}, gone).error().code == Code::cancelled);
+}
+
 TEST_CASE("late samples and deletes reach the downsampled days") {
   TierFixture f;
   f.start();

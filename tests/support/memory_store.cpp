@@ -114,8 +114,9 @@ Result<bool> MemoryStore::windows(const storage::SeriesQuery& query, std::span<c
   return floats_only;
 }
 
-Result<std::vector<Labels>> MemoryStore::series(const std::vector<Matchers>& selectors, TimeRange range,
-                                                std::size_t limit) const {
+Result<std::vector<Labels>> MemoryStore::series(const std::vector<Matchers>& selectors, TimeRange range, std::size_t limit,
+                                                const storage::GoOn& go_on) const {
+  if (go_on) PLUMBLINE_CHECK_OK(go_on());
   Lock lock(mutex_);
   std::vector<Labels> out;
   for (const auto& [labels, samples] : series_) {
@@ -130,8 +131,9 @@ Result<std::vector<Labels>> MemoryStore::series(const std::vector<Matchers>& sel
   return out;
 }
 
-Result<std::vector<std::string>> MemoryStore::label_names(const std::vector<Matchers>& selectors, TimeRange range) const {
-  PLUMBLINE_TRY(const auto all, series(selectors, range, 0));
+Result<std::vector<std::string>> MemoryStore::label_names(const std::vector<Matchers>& selectors, TimeRange range,
+                                                          const storage::GoOn& go_on) const {
+  PLUMBLINE_TRY(const auto all, series(selectors, range, 0, go_on));
   std::set<std::string> names;
   for (const Labels& labels : all)
     for (const auto& l : labels) names.insert(l.name);
@@ -139,8 +141,8 @@ Result<std::vector<std::string>> MemoryStore::label_names(const std::vector<Matc
 }
 
 Result<std::vector<std::string>> MemoryStore::label_values(std::string_view name, const std::vector<Matchers>& selectors,
-                                                           TimeRange range) const {
-  PLUMBLINE_TRY(const auto all, series(selectors, range, 0));
+                                                           TimeRange range, const storage::GoOn& go_on) const {
+  PLUMBLINE_TRY(const auto all, series(selectors, range, 0, go_on));
   std::set<std::string> values;
   for (const Labels& labels : all)
     if (labels.has(name)) values.emplace(labels.get(name));

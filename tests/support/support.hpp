@@ -49,11 +49,11 @@ class MemoryStore final : public storage::Writer, public storage::Reader, public
   Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
                        const storage::WindowVisitor& visit) const override;
   Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& selectors, model::TimeRange range,
-                                            std::size_t limit) const override;
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& selectors,
-                                               model::TimeRange range) const override;
+                                            std::size_t limit, const storage::GoOn& go_on = {}) const override;
+  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& selectors, model::TimeRange range,
+                                               const storage::GoOn& go_on = {}) const override;
   Result<std::vector<std::string>> label_values(std::string_view name, const std::vector<model::Matchers>& selectors,
-                                                model::TimeRange range) const override;
+                                                model::TimeRange range, const storage::GoOn& go_on = {}) const override;
   Result<std::vector<storage::MetricMetadata>> metadata(std::string_view metric) const override;
   Status scan(const storage::EventQuery& query, const storage::BlockVisitor& visit) const override;
   Result<std::vector<model::Labels>> streams(model::EventKind kind, const model::Matchers& matchers,
