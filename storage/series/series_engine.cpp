@@ -12,6 +12,9 @@ namespace plumbline::storage::series {
 
 namespace {
 
+// Some 300,000 series. What malloc takes for more than 32 MiB goes back to the kernel when it is freed, and what of it is not used costs nothing.
+constexpr std::size_t load_piece_bytes = 64u << 20;
+
 void add_refusal(std::vector<Refusal>& refusals, std::string_view reason, std::uint64_t count, auto&& describe) {
   for (Refusal& r : refusals)
     if (r.reason == reason) {
@@ -71,11 +74,10 @@ Status SeriesEngine::load(std::uint64_t sealed) {
 Status SeriesEngine::load_index() {
   struct Stored {
     SeriesId id = 0;
-    std::uint32_t size = 0;
-    std::size_t at = 0;  // in `bytes`
+    std::string_view labels;
   };
   std::vector<Stored> stored;
-  std::string bytes;
+  std::vector<std::string> pieces;  // of what `stored` views: one string that grows would be copied again and again
   const auto damaged = [](SeriesId id, std::string_view what) {
     return fail(Code::corrupt, "series index: id " + std::to_string(id) + ": " + std::string(what));
   };
@@ -85,14 +87,17 @@ Status SeriesEngine::load_index() {
     in.raw(kv::key_prefix_bytes);
     const SeriesId id = in.be32();
     if (!in.ok()) damage = damaged(id, "key ends early");
-    stored.push_back({id, static_cast<std::uint32_t>(value.size()), bytes.size()});
-    bytes += value;
+    if (pieces.empty() || pieces.back().capacity() - pieces.back().size() < value.size())
+      pieces.emplace_back().reserve(std::max(value.size(), load_piece_bytes));
+    std::string& piece = pieces.back();
+    stored.push_back({id, std::string_view(piece.data() + piece.size(), value.size())});
+    piece += value;
     return damage.has_value();
   }));
   PLUMBLINE_CHECK_OK(damage);
   std::ranges::sort(stored, {}, &Stored::id);
   for (const Stored& s : stored) {
-    const auto labels = Labels::decode(std::string_view(bytes).substr(s.at, s.size));
+    const auto labels = Labels::decode(s.labels);
     if (!labels) return damaged(s.id, labels.error().message);
     PLUMBLINE_CHECK_OK(index_.restore(s.id, *labels));
   }
