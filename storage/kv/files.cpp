@@ -1,5 +1,7 @@
 #include "storage/kv/files.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 #include <rocksdb/file_system.h>
@@ -21,6 +23,15 @@ constexpr std::string_view half_written = ".new";  // how the name of a file end
 std::unexpected<Error> refused(const IOStatus& status, const std::string& path) {
   return fail(Code::unavailable, (status.IsNoSpace() ? "the data disk is full: " : "the data disk refuses writes: ") + path +
                                      ": " + status.ToString());
+}
+
+// Where the kernel leaves the choice to the process, memory for a large file comes in pages of 2 MiB: 16,000 page faults less for a journal
+// file, and its bytes are found without as many misses of the TLB. Only advice: whatever comes of it is right.
+void ask_for_huge_pages(const std::string& memory) {
+  constexpr std::uintptr_t huge_page = 2u << 20;
+  const auto from = (reinterpret_cast<std::uintptr_t>(memory.data()) + huge_page - 1) / huge_page * huge_page;
+  const auto to = (reinterpret_cast<std::uintptr_t>(memory.data()) + memory.capacity()) / huge_page * huge_page;
+  if (from < to) (void)::madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
 }
 
 class RocksAppendFile final : public AppendFile {
@@ -99,7 +110,10 @@ class RocksFiles final : public Files {
     std::string out;
     // One read for a small file and a byte more, so that a short answer tells its end; large ones in pieces. Its memory at once and
     // without zeroes: a start reads 64 MiB at a time.
-    if (status.ok()) out.reserve(static_cast<std::size_t>(std::min(size, bytes_max)) + 1);
+    if (status.ok()) {
+      out.reserve(static_cast<std::size_t>(std::min(size, bytes_max)) + 1);
+      ask_for_huge_pages(out);
+    }
     while (status.ok()) {
       const std::size_t old = out.size();
       const std::uint64_t expected = old <= size ? size + 1 - old : 1 << 20;  // more than its size, as it grows meanwhile
