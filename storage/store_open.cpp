@@ -1,6 +1,7 @@
 // Opening: format check, index, journal replay. And the way out.
 #include <charconv>
 
+#include "daemon/base/handoff.hpp"
 #include "storage/kv/kill_point.hpp"
 #include "storage/store_backup.hpp"
 #include "storage/store_impl.hpp"
@@ -13,6 +14,9 @@ namespace plumbline::storage {
 namespace {
 // journal: encoding, the wait for the journal's lock, its write and, with journal.sync: always, its sync.
 constexpr const char* stage_help = "How long a write took: to find its series, to journal it, to put it into the heads.";
+// What a start hands over at once: at some 10 bytes a sample it is decoded to half a megabyte, which stays in a core's cache; one record may
+// be larger.
+constexpr std::size_t replay_batch_bytes = 256u << 10;
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::open(Options options, Clock& clock, Log& log, Registry& registry) {
@@ -137,19 +141,45 @@ Status KvStore::replay() {
   std::uint64_t records = 0;
   std::uint64_t samples = 0;
   std::uint64_t rows = 0;
-  const auto apply = [&](std::uint64_t sequence, std::string_view bytes) -> Status {
-    auto record = decode_record(bytes);
-    Status done = record ? series_->replay(record->definitions, {record->runs, record->samples, record->histogram_runs, record->histograms})
-                         : fail(std::move(record).error());
-    if (done) done = apply_facts(record->metadata, record->state);
-    if (!done) return fail(done.error().in(options_.path + ": journal record " + std::to_string(sequence)));
+  const auto where = [&](std::uint64_t sequence) { return options_.path + ": journal record " + std::to_string(sequence); };
+  const auto apply = [&](std::uint64_t sequence, Record& record) -> Status {
+    Status done = series_->replay(record.definitions, {record.runs, record.samples, record.histogram_runs, record.histograms});
+    if (done) done = apply_facts(record.metadata, record.state);
+    if (!done) return fail(done.error().in(where(sequence)));
     ++records;
-    samples += record->samples.size() + record->histograms.size();
-    for (const model::StreamRows& stream : record->events) rows += stream.rows.size();
-    events_->append(record->events, record->labels);
+    samples += record.samples.size() + record.histograms.size();
+    for (const model::StreamRows& stream : record.events) rows += stream.rows.size();
+    events_->append(record.events, record.labels);
     return {};
   };
-  PLUMBLINE_CHECK_OK(journal_->replay(trimmed, apply));
+  // While one batch of records goes into the engines, the next one is read, checked and decoded.
+  struct Batch {
+    std::uint64_t first = 0;  // sequence
+    std::vector<Record> records;  // the first `count`; the others wait to be used again
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+  };
+  Handoff<Batch> engines([&](Batch& batch) -> Status {
+    for (std::size_t i = 0; i < batch.count; ++i) PLUMBLINE_CHECK_OK(apply(batch.first + i, batch.records[i]));
+    return {};
+  });
+  Batch batch;
+  const auto decode = [&](std::uint64_t sequence, std::string_view bytes) -> Status {
+    // A hole that a power cut left between two files ends a batch, too.
+    if (batch.bytes >= replay_batch_bytes || sequence != batch.first + batch.count) {
+      PLUMBLINE_TRY(batch, engines.put(std::move(batch)));
+      batch.first = sequence;
+      batch.count = batch.bytes = 0;
+    }
+    if (batch.count == batch.records.size()) batch.records.emplace_back();
+    if (const Status decoded = decode_record(bytes, batch.records[batch.count]); !decoded) return fail(decoded.error().in(where(sequence)));
+    ++batch.count;
+    batch.bytes += bytes.size();
+    return {};
+  };
+  PLUMBLINE_CHECK_OK(journal_->replay(trimmed, decode));
+  if (const auto put = engines.put(std::move(batch)); !put) return fail(put.error());
+  PLUMBLINE_CHECK_OK(engines.finish());
   if (records > 0) {
     note_first_write();
     const auto took = std::chrono::duration<double>(clock_.steady() - start).count();

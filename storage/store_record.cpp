@@ -253,8 +253,6 @@ std::string encode_record(const Record& record) {
 
 namespace {
 
-constexpr std::uint64_t series_ids_end = 0xffff'ffff;  // that number itself stands for no series
-
 std::unexpected<Error> damaged(std::string_view what) { return fail(Code::corrupt, "journal record: " + std::string(what)); }
 
 Status get_definitions(ByteReader& in, std::vector<series::Definition>& out) {
@@ -263,7 +261,7 @@ Status get_definitions(ByteReader& in, std::vector<series::Definition>& out) {
   out.resize(count);
   for (series::Definition& d : out) {
     const std::uint64_t id = in.varint();
-    if (id >= series_ids_end) return damaged("a series id that is none");
+    if (id >= series::no_series) return damaged("a series id that is none");
     d.id = static_cast<series::SeriesId>(id);
     d.labels = in.sized();
   }
@@ -284,7 +282,7 @@ Status get_samples(ByteReader& in, std::vector<series::SeriesRun>& runs, std::ve
     const std::uint64_t step = head >> 1;
     const std::int64_t id =
         wrapping_add(next_id, static_cast<std::int64_t>(step >> 1) ^ -static_cast<std::int64_t>(step & 1));
-    if (id < 0 || id >= static_cast<std::int64_t>(series_ids_end)) return damaged("a series id that is none");
+    if (id < 0 || id >= std::int64_t{series::no_series}) return damaged("a series id that is none");
     const std::uint64_t length = (head & 1) != 0 ? in.varint() : 1;
     if (length > count - done) return damaged("more samples than it says");
     run = {static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(done), static_cast<std::uint32_t>(length)};
@@ -308,7 +306,7 @@ Status get_histograms(ByteReader& in, std::vector<series::SeriesRun>& runs, std:
   for (std::uint64_t r = 0; r < run_count; ++r) {
     const std::uint64_t id = in.varint();
     const std::uint64_t length = in.varint();
-    if (id >= series_ids_end) return damaged("a series id that is none");
+    if (id >= series::no_series) return damaged("a series id that is none");
     if (!plausible(length, in)) return damaged("more histograms than bytes");
     runs.push_back({static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(histograms.size()),
                     static_cast<std::uint32_t>(length)});
@@ -388,7 +386,10 @@ Status get_state(ByteReader& in, std::vector<StatePut>& out) {
   out.resize(count);
   for (StatePut& s : out) {
     s.key = in.sized();
-    if (in.u8() != 0) s.value = std::string(in.sized());
+    if (in.u8() != 0)
+      s.value = std::string(in.sized());
+    else
+      s.value.reset();
   }
   return {};
 }
@@ -406,19 +407,42 @@ Status get_section(std::uint8_t section, ByteReader& in, Record& out) {
   }
 }
 
+// What an earlier use of the record left. The sections that are there have taken the place of theirs.
+void clear_unseen(std::uint32_t seen, Record& out) {
+  const auto lacks = [&](std::uint8_t section) { return (seen & 1u << section) == 0; };
+  if (lacks(section_definitions)) out.definitions.clear();
+  if (lacks(section_samples)) out.runs.clear(), out.samples.clear();
+  if (lacks(section_histograms)) out.histogram_runs.clear(), out.histograms.clear();
+  if (lacks(section_events)) out.events.clear();
+  if (lacks(section_labels)) out.labels.clear();
+  if (lacks(section_metadata)) out.metadata.clear();
+  if (lacks(section_state)) out.state.clear();
+}
+
 }  // namespace
 
 Result<Record> decode_record(std::string_view bytes) {
+  Record out;
+  PLUMBLINE_CHECK_OK(decode_record(bytes, out));
+  return out;
+}
+
+Status decode_record(std::string_view bytes, Record& out) {
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
   if (in.ok() && (version > record_version || version < record_version_min))
     return fail(Code::unsupported, "journal record of version " + std::to_string(version) +
                                        ", this Plumbline reads versions " + std::to_string(record_version_min) + " to " +
                                        std::to_string(record_version) + ": start the newer Plumbline once and stop it gracefully");
-  Record out;
-  while (in.ok() && !in.done()) PLUMBLINE_CHECK_OK(get_section(in.u8(), in, out));
+  std::uint32_t seen = 0;
+  while (in.ok() && !in.done()) {
+    const std::uint8_t section = in.u8();
+    PLUMBLINE_CHECK_OK(get_section(section, in, out));
+    seen |= 1u << section;
+  }
   if (!in.ok()) return damaged("it ends early");
-  return out;
+  clear_unseen(seen, out);
+  return {};
 }
 
 Result<Record> decode_record_v1(std::uint64_t sequence, std::string_view bytes) {
@@ -436,7 +460,7 @@ Result<Record> decode_record_v1(std::uint64_t sequence, std::string_view bytes) 
   std::int64_t t = 0;
   for (std::uint64_t i = 0; i < series; ++i) {
     id = wrapping_add(id, in.zigzag());
-    if (id < 0 || id >= static_cast<std::int64_t>(series_ids_end)) return damaged("a series id that is none");
+    if (id < 0 || id >= std::int64_t{series::no_series}) return damaged("a series id that is none");
     const std::uint64_t samples = in.varint();
     if (!in.ok() || samples > in.left() / 9) return damaged("more samples than bytes");
     out.runs.push_back({static_cast<series::SeriesId>(id), static_cast<std::uint32_t>(out.samples.size()),

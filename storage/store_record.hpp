@@ -51,6 +51,8 @@ class RecordWriter {
 std::string encode_record(const Record& record);
 // Fails: corrupt (structure), unsupported (a newer version).
 Result<Record> decode_record(std::string_view bytes);
+// Into a record that was used before, for the memory it has. What it says after a failure means nothing.
+Status decode_record(std::string_view bytes, Record& out);
 // A record of version 1, which was a value of the RocksDB family `journal` under its sequence.
 Result<Record> decode_record_v1(std::uint64_t sequence, std::string_view bytes);
 

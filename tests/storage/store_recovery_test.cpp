@@ -100,6 +100,32 @@ TEST_CASE("a flipped bit in the middle of the journal is refused, with its place
   CHECK(opened.error().message.find(wal.filename().string()) != std::string::npos);
 }
 
+TEST_CASE("a start that takes many batches of records in takes them in the order of the journal") {
+  StoreFixture f;
+  f.open();
+  const std::int64_t t = f.clock.now_ms();
+  constexpr std::size_t records = 120, samples = 2000;  // 4 MB: some 16 hand-overs
+  for (std::size_t r = 0; r < records; ++r) {
+    // The same samples again and again, a series that nobody had before, a fact that changes, and now and then a row.
+    const auto value = static_cast<double>(r);
+    WriteBatch batch = one_series(Labels::of({{"__name__", "rewritten"}}), {});
+    for (std::size_t i = 0; i < samples; ++i) batch.series[0].samples.push_back({t - static_cast<std::int64_t>(i), value + static_cast<double>(i)});
+    batch.series.push_back({Labels::of({{"__name__", "new"}, {"n", std::to_string(r)}}), {{t, value}}});
+    batch.metadata.push_back({"rewritten", "gauge", "as of record " + std::to_string(r), ""});
+    batch.state.push_back({"test/last", std::to_string(r)});
+    REQUIRE(f.store->write(std::move(batch)));
+  }
+  f.lose_process();
+  const auto found = read_all(*f.store, Labels::of({{"__name__", "rewritten"}}), {});
+  REQUIRE(found.size() == samples);
+  for (std::size_t i = 0; i < samples; ++i)
+    REQUIRE(found[i] == Sample{t - static_cast<std::int64_t>(samples - 1 - i), static_cast<double>(records - 1 + samples - 1 - i)});
+  CHECK(f.store->series({}, {}, 0)->size() == records + 1);
+  CHECK(f.store->metadata("rewritten")->at(0).help == "as of record 119");
+  CHECK(f.store->get("test/last").value() == "119");
+  CHECK(f.store->stats().head_samples == records * samples + records);
+}
+
 TEST_CASE("a record with a good checksum that names an unknown series is refused by number") {
   StoreFixture f;
   f.open();
