@@ -1,6 +1,6 @@
 // A reader that ends what it is asked once nobody waits for the answer any more: how the routes that run no
 // PromQL end when their client has gone. Between two series or two blocks of rows (at most 8,192 of them),
-// and before every other call.
+// in a look-up of series or labels wherever the reader below asks, and before every other call.
 #pragma once
 
 #include <stop_token>

@@ -14,9 +14,13 @@ namespace plumbline::storage {
 namespace {
 // journal: encoding, the wait for the journal's lock, its write and, with journal.sync: always, its sync.
 constexpr const char* stage_help = "How long a write took: to find its series, to journal it, to put it into the heads.";
-// What a start hands over at once: at some 10 bytes a sample it is decoded to half a megabyte, which stays in a core's cache; one record may
-// be larger.
+// What a start hands over at once: at some 10 bytes a sample it is decoded to half a megabyte, which stays in a core's cache; a record may be
+// larger. The first batches are small: the engines begin at once, and in small journals, too, while others are read.
+constexpr std::size_t replay_batch_bytes_first = 1u << 10;
 constexpr std::size_t replay_batch_bytes = 256u << 10;
+// What was decoded into the records of a batch until they are dropped instead of used again. Large records come to lie in any of them and
+// would be kept in all: the three batches that go round hold what 4 MiB of the journal and one record each are decoded to.
+constexpr std::size_t replay_reuse_bytes = 4u << 20;
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::open(Options options, Clock& clock, Log& log, Registry& registry) {
@@ -155,31 +159,44 @@ Status KvStore::replay() {
   // While one batch of records goes into the engines, the next one is read, checked and decoded.
   struct Batch {
     std::uint64_t first = 0;  // sequence
-    std::vector<Record> records;  // the first `count`; the others wait to be used again
     std::size_t count = 0;
     std::size_t bytes = 0;
+    std::size_t bytes_ever = 0;   // that were decoded into `records`
+    std::vector<Record> records;  // the first `count`; the others wait to be used again
   };
   Handoff<Batch> engines([&](Batch& batch) -> Status {
     for (std::size_t i = 0; i < batch.count; ++i) PLUMBLINE_CHECK_OK(apply(batch.first + i, batch.records[i]));
     return {};
   });
   Batch batch;
+  std::size_t batch_bytes = replay_batch_bytes_first;
+  const auto hand_over = [&](std::uint64_t next) -> Status {
+    PLUMBLINE_TRY(batch, engines.put(std::move(batch)));
+    if (batch.bytes_ever > replay_reuse_bytes) batch = {};
+    batch.first = next;
+    batch.count = batch.bytes = 0;
+    batch_bytes = std::min(2 * batch_bytes, replay_batch_bytes);
+    return {};
+  };
   const auto decode = [&](std::uint64_t sequence, std::string_view bytes) -> Status {
     // A hole that a power cut left between two files ends a batch, too.
-    if (batch.bytes >= replay_batch_bytes || sequence != batch.first + batch.count) {
-      PLUMBLINE_TRY(batch, engines.put(std::move(batch)));
-      batch.first = sequence;
-      batch.count = batch.bytes = 0;
-    }
+    if (batch.count > 0 && (batch.bytes >= batch_bytes || sequence != batch.first + batch.count)) PLUMBLINE_CHECK_OK(hand_over(sequence));
+    if (batch.count == 0) batch.first = sequence;
     if (batch.count == batch.records.size()) batch.records.emplace_back();
     if (const Status decoded = decode_record(bytes, batch.records[batch.count]); !decoded) return fail(decoded.error().in(where(sequence)));
     ++batch.count;
     batch.bytes += bytes.size();
+    batch.bytes_ever += bytes.size();
     return {};
   };
-  PLUMBLINE_CHECK_OK(journal_->replay(trimmed, decode));
-  if (const auto put = engines.put(std::move(batch)); !put) return fail(put.error());
-  PLUMBLINE_CHECK_OK(engines.finish());
+  const auto finish = [&]() -> Status {
+    PLUMBLINE_CHECK_OK(hand_over(0));
+    return engines.finish();
+  };
+  if (const Status read = journal_->replay(trimmed, decode, finish); !read) {
+    PLUMBLINE_CHECK_OK(finish());  // what is wrong with an earlier record is told first
+    return read;
+  }
   if (records > 0) {
     note_first_write();
     const auto took = std::chrono::duration<double>(clock_.steady() - start).count();

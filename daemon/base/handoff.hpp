@@ -11,9 +11,9 @@
 
 namespace plumbline {
 
-// Items are taken one at a time in the order of put(). One is taken while the next one waits and the one behind it is made: three are in
-// memory, which go round, and each should be worth the 5 us and more that waking a thread costs.
-// Threads: put() and finish() from one; `take` runs on the thread of the handoff. Blocks: put() while an item waits.
+// Items are taken one at a time in the order of put(). One is taken while the next one waits and the one behind it is made: at most three are
+// in memory, which go round, and each should be worth the 5 us and more that waking a thread costs.
+// Threads: put() and finish() from one; `take` runs on the thread of the handoff, and must not throw. Blocks: put() while an item waits.
 template <class T>
 class Handoff {
  public:
@@ -32,7 +32,7 @@ class Handoff {
   Handoff(const Handoff&) = delete;
   Handoff& operator=(const Handoff&) = delete;
 
-  // An item that was taken before, as `take` has left it, for the memory it has; while there is none, T{}.
+  // An item that was taken before, as `take` has left it, for the memory it has; when there is none, T{}.
   // Fails: what `take` failed with for an earlier item; no other is taken behind that.
   Result<T> put(T item) PLUMBLINE_EXCLUDES(mutex_) {
     Lock lock(mutex_);

@@ -27,7 +27,7 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options, Log& log, Regist
   return journal;
 }
 
-Status Journal::replay(std::uint64_t after, const Visit& visit) {
+Status Journal::replay(std::uint64_t after, const Visit& visit, const std::function<Status()>& visited) {
   Lock sync_lock(sync_mutex_);
   Lock lock(mutex_);
   PLUMBLINE_CHECK(list_.empty() && !current_, "the journal is replayed once, before it is written");
@@ -62,6 +62,7 @@ Status Journal::replay(std::uint64_t after, const Visit& visit) {
     PLUMBLINE_TRY(bytes, files_->read(list_[i].name));
     PLUMBLINE_CHECK_OK(replay_file(i, bytes, after, visit));
   }
+  PLUMBLINE_CHECK_OK(visited());
   return settle(after, bytes);
 }
 

@@ -48,7 +48,10 @@ class Journal {
   // line. Files whose records are all at or below `after` are removed unread. Fails: corrupt (damage in
   // the middle, a missing file or record; names file and offset), unsupported, io, and what `visit` fails with.
   using Visit = std::function<Status(std::uint64_t sequence, std::string_view record)>;
-  Status replay(std::uint64_t after, const Visit& visit);
+  Status replay(std::uint64_t after, const Visit& visit) { return replay(after, visit, [] { return Status(); }); }
+  // `visited` is called behind the last record and before anything is cut or written again: it fails for who finds only then
+  // that the records are not what they should be.
+  Status replay(std::uint64_t after, const Visit& visit, const std::function<Status()>& visited);
 
   // `framed` is frame_bytes of room and the record behind them. `applied(sequence)` runs when the record is in the kernel and
   // before the next one can be: what it shows is in the order of the journal.

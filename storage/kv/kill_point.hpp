@@ -31,7 +31,8 @@ inline constexpr std::array<std::string_view, 62> kill_points{
     "close.before",           "close.sealed",           "close.done",
 };
 
-// Null turns it off. Not while another thread may pass a place. Borrows nothing.
+// Called by whoever passes a place: by two threads at once in a start. Null turns it off. Not while another thread may pass a place. Borrows
+// nothing.
 void on_kill_point(std::function<void(std::string_view place)> handler);
 
 namespace detail {

@@ -9,6 +9,8 @@ using model::Sample;
 using model::TimeRange;
 
 namespace {
+constexpr std::size_t pages_between_asking = 16;
+
 void widen(std::atomic<std::int64_t>& bound, std::int64_t t, auto beyond) {
   std::int64_t known = bound.load(std::memory_order_relaxed);
   while (beyond(t, known) && !bound.compare_exchange_weak(known, t, std::memory_order_relaxed)) {
@@ -90,8 +92,9 @@ bool Head::read(SeriesId id, TimeRange range, std::vector<Sample>& out, std::vec
   return out.size() + histograms.size() > before;
 }
 
-Roaring Head::present(const Roaring& ids, TimeRange range) const {
+Result<Roaring> Head::present(const Roaring& ids, TimeRange range, const std::function<Status()>& go_on) const {
   Roaring out;
+  std::size_t pages = 0;
   // One lock for the neighbours of a page.
   for (auto it = ids.begin(), end = ids.end(); it != end;) {
     const SeriesId number = *it / page_series;
@@ -101,6 +104,7 @@ Roaring Head::present(const Roaring& ids, TimeRange range) const {
       it.equalorlarger((number + 1) * page_series);
       continue;
     }
+    if (go_on && ++pages % pages_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
     Lock lock(at->mutex());
     for (; it != end && *it / page_series == number; ++it)
       if (at->any(*it % page_series, range)) out.add(*it);

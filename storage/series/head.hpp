@@ -34,8 +34,8 @@ class Head {
   // call, because what takes the other's place in between would be missed. False when there is nothing.
   bool read(SeriesId id, model::TimeRange range, std::vector<model::Sample>& out,
             std::vector<model::HistogramSample>& histograms) const;
-  // Those of the ids that have a sample inside the range.
-  Roaring present(const Roaring& ids, model::TimeRange range) const;
+  // Those of the ids that have a sample inside the range. `go_on`: asked every 16 pages (4,096 series), see GoOn.
+  Result<Roaring> present(const Roaring& ids, model::TimeRange range, const std::function<Status()>& go_on) const;
   bool holds(SeriesId id) const;
   Roaring ids() const;
   // First and last time of all samples; empty() when there are none.

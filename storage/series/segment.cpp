@@ -91,13 +91,14 @@ Result<Directory> SegmentWalk::finish(std::size_t group, DirectoryDecoder decode
 Result<std::shared_ptr<const Directory>> SegmentWalk::directory_with(
     std::size_t group, const std::function<bool(const std::vector<SeriesRef>&)>& any_wanted) {
   const PartKey key{file_.number(), group};
-  if (caches_ != nullptr)
-    if (auto cached = caches_->directories.find(key)) return any_wanted(cached->series) ? cached : nullptr;
+  SegmentCaches* const caches = file_.caches();
+  if (caches != nullptr)
+    if (auto cached = caches->directories.find(key)) return any_wanted(cached->series) ? cached : nullptr;
   PLUMBLINE_TRY(DirectoryDecoder decoder, directory(group));
   if (!any_wanted(decoder.series())) return nullptr;
   PLUMBLINE_TRY(Directory decoded, finish(group, std::move(decoder)));
   auto fresh = std::make_shared<const Directory>(std::move(decoded));
-  if (caches_ != nullptr) caches_->directories.put(key, fresh, fresh->memory_bytes());
+  if (caches != nullptr) caches->directories.put(key, fresh, fresh->memory_bytes());
   return fresh;
 }
 

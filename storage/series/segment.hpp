@@ -114,7 +114,7 @@ class Segment {
   }
   // Those of the wanted series, sorted as for read(), that have a sample of either kind inside the range. The times of the
   // few columns that series of a group share are looked at once each, and decoded only where the range begins and ends
-  // between a column's first and last; no values are. `go_on`: asked for each group (up to 10,000 series), see GoOn.
+  // between a column's first and last; no values are. `go_on`: asked for each group (512 series; a vshard that is larger has several), see GoOn.
   virtual Result<Roaring> present(std::span<const SeriesRef> wanted, model::TimeRange range,
                                   const std::function<Status()>& go_on) const = 0;
   // read() for histograms, which stand in records of their own.

@@ -36,6 +36,7 @@ class SegmentFile final : public Segment {
   const SegmentIndex& index() const { return index_; }
   const kv::TableReader& table() const { return *table_; }
   std::uint64_t number() const { return number_; }
+  SegmentCaches* caches() const { return caches_; }
   std::int64_t day_start() const { return std::int64_t{info().day} * day_ms; }
 
  private:
@@ -52,7 +53,7 @@ class SegmentWalk {
   explicit SegmentWalk(const SegmentFile& file, SegmentCaches* caches = nullptr) : file_(file), caches_(caches) {}
   Result<DirectoryDecoder> directory(std::size_t group);
   Result<Directory> finish(std::size_t group, DirectoryDecoder decoder);
-  // Through the cache. Null when none of the group's series is wanted.
+  // Through the file's cache, whatever the walk's are. Null when none of the group's series is wanted.
   Result<std::shared_ptr<const Directory>> directory_with(
       std::size_t group, const std::function<bool(const std::vector<SeriesRef>&)>& any_wanted);
   // Reads the payload of a group that has so many chunks: values() does so, too, when it must.

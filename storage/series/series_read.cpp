@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <optional>
+#include <map>
 
 #include "daemon/base/check.hpp"
 #include "storage/series/merge.hpp"
@@ -180,31 +180,33 @@ Result<Roaring> SeriesEngine::present(const Roaring& ids, TimeRange range, const
   for (const auto& head : heads) {
     const TimeRange bounds = head->bounds();
     if (bounds.max < bounds.min || !range.overlaps(bounds.min, bounds.max)) continue;
-    if (go_on) PLUMBLINE_CHECK_OK(go_on());
-    out |= head->present(ids - out, range);
+    PLUMBLINE_TRY(const Roaring found, head->present(ids - out, range, go_on));
+    out |= found;
   }
   for (const auto& segment : edges) {
     PLUMBLINE_TRY(const Roaring found, segment->present(index_.refs(segment->ids() & (ids - out)), range, go_on));
     out |= found;
   }
-  // Of days whose samples are gone, by the finest of their tiers, which comes first: a bucket whose samples lie on both sides of the range
-  // counts as one inside.
-  const auto tiers = tier_list();
-  std::optional<std::uint32_t> day_before;
+  // Of days whose samples are gone, by the finest of their tiers that opens (it comes first): a bucket whose samples lie on both sides of the
+  // range counts as one inside.
+  std::map<std::uint32_t, const Tier*> of_days;
+  const auto tiers = tier_list();  // held: they outlive the loops
   for (const auto& tier : *tiers) {
-    const TimeRange day = times_of_day(tier->entry.day);
-    if (!tier->entry.final || !range.overlaps(day.min, day.max) || day_before == tier->entry.day) continue;
-    day_before = tier->entry.day;
+    if (!tier->entry.final) continue;
+    const Tier*& chosen = of_days.try_emplace(tier->entry.day, tier.get()).first->second;
+    if (!chosen->file) chosen = tier.get();
+  }
+  for (const auto& [number, tier] : of_days) {
+    const TimeRange day = times_of_day(number);
+    if (!range.overlaps(day.min, day.max)) continue;
     if (!tier->file) return fail(tier->damage);
-    if (go_on) PLUMBLINE_CHECK_OK(go_on());
     const Roaring rest = tier->file->info().ids & (ids - out);
     if (range.contains(day.min) && range.contains(day.max)) {
       out |= rest;
       continue;
     }
-    std::size_t seen = 0;
     const auto look = [&](const TierSeries& s) -> Status {
-      if (go_on && ++seen % labels_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
+      if (go_on) PLUMBLINE_CHECK_OK(go_on());  // each: it may have taken the decoding of a group
       const auto inside = [&](const TierBucket& b) { return range.overlaps(b.first_t, b.last_t); };
       if (std::ranges::any_of(s.buckets, inside)) out.add(s.series.id);
       return {};

@@ -93,8 +93,12 @@ void file(std::string_view bytes) {
 
 // Sections are left out when empty, so that encoding is canonical: what decodes the second time is what was encoded.
 void record(std::string_view bytes) {
+  static Record used;  // by whatever came before, whole or not
+  const bool again_whole = decode_record(bytes, used).has_value();
   const auto decoded = decode_record(bytes);
+  PLUMBLINE_CHECK(again_whole == decoded.has_value(), "a used record takes what a fresh one takes");
   if (!decoded) return;
+  PLUMBLINE_CHECK(encode_record(used) == encode_record(*decoded), "a used record keeps nothing of what it was");
   const std::string canonical = encode_record(*decoded);
   const auto again = decode_record(canonical);
   PLUMBLINE_CHECK(again && encode_record(*again) == canonical, "a record reads back");

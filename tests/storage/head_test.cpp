@@ -41,7 +41,7 @@ void check(const Head& head, const Naive& naive, std::mt19937_64& random, std::i
     got.clear();
     CHECK(read(head, id, part, got) == !inside(samples, part).empty());
     REQUIRE(got == inside(samples, part));
-    CHECK(head.present(Roaring::bitmapOf(1, id), part).contains(id) == !got.empty());
+    CHECK(head.present(Roaring::bitmapOf(1, id), part, {})->contains(id) == !got.empty());
   }
   CHECK(head.series() == series);
   CHECK(head.ids().cardinality() == series);
@@ -161,8 +161,8 @@ TEST_CASE("of floats and histograms at one time the head shows the last write") 
         ++expected;
       }
       REQUIRE((expected == histograms.end() || expected->first > range.max));
-      CHECK(head.present(Roaring::bitmapOf(1, 5u), {t, t}).contains(5));
-      CHECK(head.present(Roaring::bitmapOf(1, 5u), {now + 1'000'000, now + 2'000'000}).isEmpty());
+      CHECK(head.present(Roaring::bitmapOf(1, 5u), {t, t}, {})->contains(5));
+      CHECK(head.present(Roaring::bitmapOf(1, 5u), {now + 1'000'000, now + 2'000'000}, {})->isEmpty());
     }
     CHECK(head.series() == 1);
     CHECK(head.holds(5));

@@ -6,6 +6,7 @@
 #include "storage/kv/kv.hpp"
 #include "storage/kv/log_judge.hpp"
 #include "storage/offline.hpp"
+#include "storage/store_record.hpp"
 #include "store_fixture.hpp"
 
 using namespace plumbline;
@@ -22,6 +23,11 @@ fs::path largest_journal(const std::string& directory) {
       found = file.path();
   REQUIRE_FALSE(found.empty());
   return found;
+}
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
 }
 
 const Labels metric = Labels::of({{"__name__", "m"}, {"k", "v"}});
@@ -104,15 +110,24 @@ TEST_CASE("a start that takes many batches of records in takes them in the order
   StoreFixture f;
   f.open();
   const std::int64_t t = f.clock.now_ms();
-  constexpr std::size_t records = 120, samples = 2000;  // 4 MB: some 16 hand-overs
+  constexpr std::size_t records = 360, samples = 2000;  // 4 MB: some 20 hand-overs
+  std::uint64_t rows = 0;
   for (std::size_t r = 0; r < records; ++r) {
-    // The same samples again and again, a series that nobody had before, a fact that changes, and now and then a row.
-    const auto value = static_cast<double>(r);
-    WriteBatch batch = one_series(Labels::of({{"__name__", "rewritten"}}), {});
-    for (std::size_t i = 0; i < samples; ++i) batch.series[0].samples.push_back({t - static_cast<std::int64_t>(i), value + static_cast<double>(i)});
-    batch.series.push_back({Labels::of({{"__name__", "new"}, {"n", std::to_string(r)}}), {{t, value}}});
-    batch.metadata.push_back({"rewritten", "gauge", "as of record " + std::to_string(r), ""});
-    batch.state.push_back({"test/last", std::to_string(r)});
+    // Records are used again, so they differ: a fact that changes or goes, a row, many samples of which each takes the place of one before it.
+    WriteBatch batch;
+    if (r % 3 == 0) {
+      batch.metadata.push_back({"rewritten", "gauge", "as of record " + std::to_string(r), ""});
+      batch.state.push_back({"test/last", std::to_string(r)});
+      batch.state.push_back({"test/gone", r % 2 == 0 ? std::optional("there " + std::string(40, 'x')) : std::nullopt});
+    } else if (r % 3 == 1) {
+      batch.events.push_back({model::EventKind::log, Labels::of({{"app", "a"}}), {{t * 1'000'000 + static_cast<std::int64_t>(r), {}}}});
+      ++rows;
+    } else {
+      batch = one_series(Labels::of({{"__name__", "rewritten"}}), {});
+      for (std::size_t i = 0; i < samples; ++i)
+        batch.series[0].samples.push_back({t - static_cast<std::int64_t>(i), static_cast<double>(r + i)});
+      batch.series.push_back({Labels::of({{"__name__", "new"}, {"n", std::to_string(r)}}), {{t, static_cast<double>(r)}}});
+    }
     REQUIRE(f.store->write(std::move(batch)));
   }
   f.lose_process();
@@ -120,10 +135,43 @@ TEST_CASE("a start that takes many batches of records in takes them in the order
   REQUIRE(found.size() == samples);
   for (std::size_t i = 0; i < samples; ++i)
     REQUIRE(found[i] == Sample{t - static_cast<std::int64_t>(samples - 1 - i), static_cast<double>(records - 1 + samples - 1 - i)});
-  CHECK(f.store->series({}, {}, 0)->size() == records + 1);
-  CHECK(f.store->metadata("rewritten")->at(0).help == "as of record 119");
-  CHECK(f.store->get("test/last").value() == "119");
-  CHECK(f.store->stats().head_samples == records * samples + records);
+  CHECK(f.store->series({}, {}, 0)->size() == records / 3 + 1);
+  CHECK(f.store->metadata("rewritten")->at(0).help == "as of record 357");
+  CHECK(f.store->get("test/last").value() == "357");
+  CHECK(f.store->get("test/gone").value() == std::nullopt);
+  CHECK(f.store->stats().head_samples == records / 3 * (samples + 1));
+  CHECK(f.store->stats().head_rows == rows);
+}
+
+TEST_CASE("a start that the engines refuse tells the earliest record and leaves the journal as it is") {
+  StoreFixture f;
+  f.open();
+  const std::int64_t t = f.clock.now_ms();
+  REQUIRE(f.store->write(one_series(Labels::of({{"__name__", "a"}}), {{t, 1}})));
+  const std::string copy = f.directory.path("refused");
+  fs::copy(f.options.path, copy, fs::copy_options::recursive);
+  f.store.reset();
+  f.options.path = copy;
+  const fs::path path = largest_journal(copy);
+  std::string bytes = bytes_of(path).substr(0, storage::journal::header_bytes);
+  const auto add = [&](std::string record, std::uint64_t sequence) {
+    std::string framed(storage::journal::frame_bytes, '\0');
+    framed += record;
+    storage::journal::seal_frame(framed, sequence, 0);
+    bytes += framed;
+  };
+  storage::Record unknown;  // of a series that nobody has defined: the engines find it
+  unknown.runs.push_back({7, 0, 1});
+  unknown.samples.push_back({t, 1});
+  add(storage::encode_record(unknown), 1);
+  add("\xc8", 2);                     // of a version that is not known: the decoder finds it
+  bytes += std::string(100, 'x');     // and a torn end
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  const auto opened = f.try_open();
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == Code::corrupt);
+  CHECK(opened.error().message.find("journal record 1: it names series 7") != std::string::npos);
+  CHECK(bytes_of(path) == bytes);
 }
 
 TEST_CASE("a record with a good checksum that names an unknown series is refused by number") {
@@ -136,8 +184,7 @@ TEST_CASE("a record with a good checksum that names an unknown series is refused
   f.options.path = copy;
   // The first record, which defines the series, made of the second one: as a bug of ours could leave it.
   const fs::path path = largest_journal(copy);
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string bytes = bytes_of(path);
   using namespace storage::journal;
   std::string_view rest = std::string_view(bytes).substr(header_bytes);
   const auto first = read_frame(rest);

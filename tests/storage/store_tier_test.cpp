@@ -230,7 +230,26 @@ TEST_CASE("series of days whose samples are gone are found by their buckets") {
     INFO("seed " << f.seed << ", " << range.min << " to " << range.max);
     CHECK(names({range.min, std::min(range.max, f.begin + 2 * day - 1)}) == (range.min < f.begin + 2 * day ? expected : std::vector<std::string>()));
   }
-  // Bounded by who waits.
+  // By the other tier, where the finest does not open; and not at all, in silence, where none does.
+  const auto cut = [&](std::string_view resolution) {
+    f.store.reset();
+    for (const auto& file : f.files(0))
+      if (file.filename().string().find(resolution) != std::string::npos) std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+    f.open();
+  };
+  cut("-5m-");
+  CHECK(names({f.begin, f.begin + day - 1}) == before);
+  CHECK(names({f.begin + 1, f.begin + day - 2}) == before);
+  cut("-1h-");
+  CHECK(f.store->label_values("__name__", {}, {f.begin, f.begin + day - 1}).error().code == Code::corrupt);
+}
+
+TEST_CASE("a look-up in tiers ends when nobody waits") {
+  TierFixture f;
+  f.start();
+  f.fill();
+  f.settle();
+  f.drop_samples();
   const storage::GoOn gone = [] { return fail(Code::cancelled, "nobody waits"); };
   CHECK(f.store->label_values("__name__", {}, {f.begin, f.begin + 1}, gone).error().code == Code::cancelled);
 }

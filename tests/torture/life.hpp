@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -28,6 +29,7 @@ class Killer {
 
  private:
   void pass(std::string_view place) {
+    const std::lock_guard lock(mutex_);  // a start has two threads
     ++passes_[std::string(place)];
     for (Target& t : targets_) {
       if (place != t.place || t.left == 0 || --t.left > 0) continue;
@@ -41,6 +43,7 @@ class Killer {
     std::uint64_t left;
     bool power;
   };
+  std::mutex mutex_;
   std::vector<Target> targets_;
   std::map<std::string, std::uint64_t, std::less<>> passes_;
 };
