@@ -7,6 +7,12 @@ Status go_on(const std::stop_token& stop) {
   return {};
 }
 
+Status go_on(const std::stop_token& stop, const Clock& clock, Steady deadline) {
+  PLUMBLINE_CHECK_OK(go_on(stop));
+  if (clock.steady() > deadline) return fail(Code::timeout, "query timed out in query execution");
+  return {};
+}
+
 // A visit that was refused because of the stop ends the read below without an error: it is told here. A stop
 // that comes after the last visit may leave the read complete, and cancels all the same: nobody waits for it.
 

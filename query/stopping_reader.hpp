@@ -5,12 +5,15 @@
 
 #include <stop_token>
 
+#include "daemon/base/clock.hpp"
 #include "storage/storage.hpp"
 
 namespace plumbline::query {
 
 // For loops that read nothing. Fails: cancelled, when stop is requested.
 Status go_on(const std::stop_token& stop);
+// For what has a time limit besides. Fails: cancelled as above, timeout behind the deadline.
+Status go_on(const std::stop_token& stop, const Clock& clock, Steady deadline);
 
 // Threads: any. Blocks: as the reader below.
 // Borrows: reader. Fails: cancelled when `stop` is requested; else what the reader below says.

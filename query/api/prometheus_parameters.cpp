@@ -59,16 +59,20 @@ Result<RangeQuery> range_query_params(const http::Request& r, std::uint32_t poin
   return RangeQuery{start, end, step};
 }
 
-Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options) {
+Result<Millis> time_left(const http::Request& r, Millis most) {
   if (r.param("timeout")) {
     PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "timeout"));
-    options.timeout = std::min(options.timeout, Millis(ms));
+    most = std::min(most, Millis(ms));
   }
+  return most - r.waited;
+}
+
+Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options) {
+  PLUMBLINE_TRY(options.timeout, time_left(r, options.timeout));
   if (!text_param(r, "lookback_delta").empty()) {
     PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "lookback_delta"));
     if (ms > 0) options.lookback = Millis(ms);
   }
-  options.timeout -= r.waited;
   options.stop = r.gone;
   return options;
 }

@@ -26,8 +26,9 @@ struct RangeQuery {
   std::int64_t start_ms = 0, end_ms = 0, step_ms = 0;
 };
 Result<RangeQuery> range_query_params(const http::Request& r, std::uint32_t points_max);
-// `timeout` may shorten the engine's own limit, which what the request waited for its turn has used up in part;
-// `lookback_delta` replaces its lookback. The query ends when the client goes.
+// What is left of a time limit: `timeout` may shorten it, and what the request waited for its turn has used it up in part.
+Result<Millis> time_left(const http::Request& r, Millis most);
+// The engine's own with the time that is left of its limit; `lookback_delta` replaces its lookback. The query ends when the client goes.
 Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options);
 // max_source_resolution, as Thanos has it: 0s, 5m, 1h or another duration, or auto: a fifth of the step, of an instant query (step 0) a
 // fifth of each window. As EngineOptions has it; none when it is absent.

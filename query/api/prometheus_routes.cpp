@@ -13,6 +13,7 @@
 #include "query/api/result_cache.hpp"
 #include "query/promql/ast.hpp"
 #include "query/query.hpp"
+#include "query/stopping_reader.hpp"
 
 namespace plumbline::query {
 
@@ -22,6 +23,8 @@ using http::Request;
 using http::Response;
 
 const std::string truncated = "results truncated due to limit";
+// Of a look-up's answer, some 1 us each: whether somebody waits for it is asked every few milliseconds.
+constexpr std::size_t series_between_asking = 4096;
 
 template <class T>
 bool truncate(std::vector<T>& v, std::size_t limit) {
@@ -142,17 +145,29 @@ struct Api {
     return prometheus_success(json_quote(*text));
   }
 
+  // A look-up has the time of a query, and ends when its client goes: over all time it may look at every segment.
+  Result<storage::GoOn> while_asked(const Request& r) const {
+    PLUMBLINE_TRY(const Millis left, time_left(r, engine->options().timeout));
+    if (left <= Millis(0) && r.waited > Millis(0)) return fail(Code::timeout, std::string(waited_too_long));
+    return [stop = r.gone, time = clock, deadline = clock->steady() + left] { return query::go_on(stop, *time, deadline); };
+  }
+
   Result<Response> series(const Request& r) const {
     if (r.params("match[]").empty()) return fail(Code::invalid_input, "no match[] parameter provided");
     PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
     PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
     PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
-    PLUMBLINE_TRY(std::vector<Labels> found, reader->series(selectors, range, limit == 0 ? 0 : limit + 1));
+    PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
+    PLUMBLINE_CHECK_OK(go_on());  // a reader need not ask before it begins
+    PLUMBLINE_TRY(std::vector<Labels> found, reader->series(selectors, range, limit == 0 ? 0 : limit + 1, go_on));
     const bool cut = truncate(found, limit);
     std::string data;
     JsonWriter w(data);
     w.begin_array();
-    for (const Labels& labels : found) write_labels(w, labels);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (i % series_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
+      write_labels(w, found[i]);
+    }
     w.end_array();
     return prometheus_success(data, cut ? std::vector{truncated} : std::vector<std::string>{});
   }
@@ -161,7 +176,9 @@ struct Api {
     PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
     PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
     PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
-    PLUMBLINE_TRY(std::vector<std::string> names, reader->label_names(selectors, range));
+    PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
+    PLUMBLINE_CHECK_OK(go_on());
+    PLUMBLINE_TRY(std::vector<std::string> names, reader->label_names(selectors, range, go_on));
     const bool cut = truncate(names, limit);
     return prometheus_success(json_strings(names), cut ? std::vector{truncated} : std::vector<std::string>{});
   }
@@ -172,7 +189,9 @@ struct Api {
     PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
     PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
     PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
-    PLUMBLINE_TRY(std::vector<std::string> values, reader->label_values(name, selectors, range));
+    PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
+    PLUMBLINE_CHECK_OK(go_on());
+    PLUMBLINE_TRY(std::vector<std::string> values, reader->label_values(name, selectors, range, go_on));
     const bool cut = truncate(values, limit);
     return prometheus_success(json_strings(values), cut ? std::vector{truncated} : std::vector<std::string>{});
   }

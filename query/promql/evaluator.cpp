@@ -10,6 +10,7 @@
 #include "query/promql/numbers.hpp"
 #include "query/promql/range_functions.hpp"
 #include "query/promql/stopwatch.hpp"
+#include "query/stopping_reader.hpp"
 
 namespace plumbline::query::promql {
 
@@ -65,11 +66,7 @@ void Evaluator::release(const Columns& columns) {
   for (const Column& c : columns) release(c.values.size());
 }
 
-Status Evaluator::tick() const {
-  if (context_.options.stop.stop_requested()) return fail(Code::cancelled, "query was canceled in query execution");
-  if (context_.clock.steady() > deadline_) return fail(Code::timeout, "query timed out in query execution");
-  return {};
-}
+Status Evaluator::tick() const { return go_on(context_.options.stop, context_.clock, deadline_); }
 
 void Evaluator::note(Note one) {
   Lock lock(notes_mutex_);

@@ -143,7 +143,8 @@ class Evaluator::Planner {
       PLUMBLINE_TRY(const bool floats_only, context.reader.windows(query, {&source.range, 1}, visit));
       PLUMBLINE_CHECK_OK(inside);
       if (!floats_only) {
-        PLUMBLINE_TRY(const std::vector<Labels> found, context.reader.series({source.matchers}, source.range, context.options.series_max));
+        PLUMBLINE_TRY(const std::vector<Labels> found, context.reader.series({source.matchers}, source.range, context.options.series_max,
+                                                                             [this] { return evaluator_.tick(); }));
         out = {found.size(), std::nullopt};
       }
     }

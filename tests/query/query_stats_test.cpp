@@ -303,3 +303,38 @@ TEST_CASE("a plan says when summaries are enough, and reads no samples itself", 
   REQUIRE_FALSE(many);
   CHECK(many.error().code == Code::over_limit);
 }
+
+TEST_CASE("a plan ends while it looks series up", "[plan]") {
+  // Windows of native histograms, whose series are looked up.
+  struct Histograms final : test::CountingReader {
+    using CountingReader::CountingReader;
+    Result<bool> windows(const storage::SeriesQuery&, std::span<const model::TimeRange>, const storage::WindowVisitor&) const override {
+      return false;
+    }
+    Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
+                                              const storage::GoOn& go_on) const override {
+      for (int i = 0; i < 4; ++i) {
+        if (++asked == gone_after) gone.request_stop();
+        PLUMBLINE_CHECK_OK(go_on());
+      }
+      return CountingReader::series(s, r, n, {});
+    }
+    mutable std::stop_source gone;
+    mutable int asked = 0;
+    int gone_after = 0;
+  };
+  Fixture f;
+  Histograms reader(f.store);
+  query::EngineOptions options;
+  options.stop = reader.gone.get_token();
+  const query::Engine engine(reader, f.clock, options);
+  const auto plan = engine.plan("m", 600'000, 600'000, 0);
+  REQUIRE(plan);
+  CHECK(plan->read->series == 2);
+  CHECK_FALSE(plan->read->samples);
+  reader.gone_after = 6;
+  const auto ended = engine.plan("m", 600'000, 600'000, 0);
+  REQUIRE_FALSE(ended);
+  CHECK(ended.error().code == Code::cancelled);
+  CHECK(reader.asked == 6);
+}

@@ -19,7 +19,7 @@ constexpr std::int64_t t0 = 1'700'000'000 * second;
 constexpr int stream_count = 5;
 
 // The client goes when somebody has taken the `leave_after`-th series or block of the reader, or was asked that often for
-// something else.
+// something else. A look-up asks whether to go on at each of four things that it looks at.
 class LeavingReader final : public test::CountingReader {
  public:
   using CountingReader::CountingReader;
@@ -47,6 +47,28 @@ class LeavingReader final : public test::CountingReader {
     ++joined;
     note();
     return CountingReader::late_labels(m, ids);
+  }
+  Result<std::vector<Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
+                                     const storage::GoOn& g) const override {
+    PLUMBLINE_CHECK_OK(look_up(g));
+    return CountingReader::series(s, r, n, {});
+  }
+  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r,
+                                               const storage::GoOn& g) const override {
+    PLUMBLINE_CHECK_OK(look_up(g));
+    return CountingReader::label_names(s, r, {});
+  }
+  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r,
+                                                const storage::GoOn& g) const override {
+    PLUMBLINE_CHECK_OK(look_up(g));
+    return CountingReader::label_values(n, s, r, {});
+  }
+  Status look_up(const storage::GoOn& go_on) const {
+    for (int i = 0; i < 4; ++i) {
+      note();
+      if (go_on) PLUMBLINE_CHECK_OK(go_on());
+    }
+    return {};
   }
   void note() const {
     if (++given == leave_after) gone.request_stop();
@@ -85,7 +107,7 @@ struct Fixture {
     REQUIRE(store.write(std::move(batch)));
     REQUIRE(models.upload_reference("m", "r", "text/csv", "x\n1\n2\n"));
     for (const http::Routes& some : {loki_routes(reader, clock), jaeger_routes(reader, clock), ml_routes(models, reader, clock),
-                                     federate_routes(engine, reader, clock)})
+                                     federate_routes(engine, reader, clock), prometheus_routes(engine, reader, clock, {})})
       for (http::Route route : some) {
         route.handler = [this, handler = route.handler](const http::Request& from_client) {
           http::Request request = from_client;
@@ -128,6 +150,9 @@ TEST_CASE_METHOD(Fixture, "what reads ends when its client goes", "[stop]") {
       {"/api/v1/models/m/drift", {{"reference", "r"}}},
       {"/api/v1/models/m/performance", {}},
       {"/federate", {{"match[]", "m"}}},
+      {"/api/v1/series", {{"match[]", "m"}}},
+      {"/api/v1/labels", {}},
+      {"/api/v1/label/i/values", {{"match[]", "m"}}},
   };
   for (const Case& c : cases) {
     INFO(c.path << " " << (c.query.empty() ? "" : c.query.front().second));
@@ -172,6 +197,81 @@ TEST_CASE_METHOD(Fixture, "what computes after its reading ends, too", "[stop]")
   const auto after_it = run();
   REQUIRE_FALSE(after_it);
   CHECK(after_it.error().code == Code::cancelled);
+}
+
+TEST_CASE_METHOD(Fixture, "a look-up through a stopping reader ends in its middle, for the stop or for its caller", "[stop]") {
+  const model::TimeRange all;
+  int asked = 0, most = 0;
+  const storage::GoOn caller = [&]() -> Status { return ++asked == most ? Status(fail(Code::timeout, "late")) : Status(); };
+  const auto code = [&](int leave, int timeout_after, const storage::GoOn& go_on) {
+    std::vector<std::optional<Code>> out;
+    for (int kind = 0; kind < 3; ++kind) {
+      reader.leave_after = leave;
+      reader.given = asked = 0;
+      most = timeout_after;
+      reader.gone = std::stop_source();
+      const StoppingReader stopping(reader, reader.gone.get_token());
+      const auto note = [&](const auto& result) { out.push_back(result ? std::nullopt : std::optional(result.error().code)); };
+      if (kind == 0) note(stopping.series({}, all, 0, go_on));
+      if (kind == 1) note(stopping.label_names({}, all, go_on));
+      if (kind == 2) note(stopping.label_values("i", {}, all, go_on));
+    }
+    return out;
+  };
+  CHECK(code(never, 0, {}) == std::vector<std::optional<Code>>(3));
+  CHECK(reader.given == 4);
+  CHECK(code(3, 0, {}) == std::vector<std::optional<Code>>(3, Code::cancelled));
+  CHECK(reader.given == 3);
+  CHECK(code(never, 2, caller) == std::vector<std::optional<Code>>(3, Code::timeout));
+  CHECK(reader.given == 2);
+  CHECK(code(1, 1, caller) == std::vector<std::optional<Code>>(3, Code::cancelled));
+}
+
+TEST_CASE_METHOD(Fixture, "look-ups of series and labels have the time of a query", "[stop]") {
+  const test::HastyClock hasty;  // a second passes each time somebody looks at it
+  EngineOptions options;
+  options.timeout = Millis(4'500);
+  const Engine limited(reader, hasty, options);
+  const http::Routes timed = prometheus_routes(limited, reader, hasty, {});
+  struct Case {
+    const char* path;
+    http::Pairs query;
+  };
+  for (const Case& c : {Case{"/api/v1/series", {{"match[]", "m"}}}, Case{"/api/v1/labels", {}}, Case{"/api/v1/label/i/values", {}}}) {
+    INFO(c.path);
+    const auto ask = [&](http::Pairs more, Millis waited = Millis(0)) {
+      reader.given = 0;
+      http::Routes waiting = timed;
+      for (http::Route& route : waiting)
+        route.handler = [waited, handler = route.handler](const http::Request& r) {
+          http::Request late = r;
+          late.waited = waited;
+          return handler(late);
+        };
+      http::Pairs query = c.query;
+      query.insert(query.end(), more.begin(), more.end());
+      return test::call(waiting, "GET", c.path, query);
+    };
+    // Asked before it begins, and at each of four things: the fifth second is over the limit.
+    const http::Response late = ask({});
+    CHECK(late.status == 503);
+    CHECK(late.body == R"({"status":"error","errorType":"timeout","error":"query timed out in query execution"})");
+    CHECK(reader.given == 4);
+    CHECK(ask({{"timeout", "2"}}).status == 503);
+    CHECK(reader.given == 2);
+    CHECK(ask({{"timeout", "1h"}}).status == 503);  // it shortens the limit only
+    CHECK(reader.given == 4);
+    CHECK(ask({}, Millis(2'000)).status == 503);
+    CHECK(reader.given == 2);
+    const http::Response too_late = ask({}, Millis(4'500));
+    CHECK(too_late.status == 503);
+    CHECK(too_late.body == R"({"status":"error","errorType":"timeout","error":"query timed out in query queue"})");
+    CHECK(reader.given == 0);
+    CHECK(ask({{"timeout", "soon"}}).status == 400);
+  }
+  options.timeout = Millis(60'000);
+  const Engine patient(reader, hasty, options);
+  CHECK(test::call(prometheus_routes(patient, reader, hasty, {}), "GET", "/api/v1/labels", {}).status == 200);
 }
 
 TEST_CASE_METHOD(Fixture, "every read of a stopping reader fails with cancelled", "[stop]") {
