@@ -76,11 +76,27 @@ void check_series(const storage::Store& store, const NaiveStore& naive, const mo
   const auto listed = store.series({matchers}, range, 0);
   REQUIRE(listed);
   REQUIRE(*listed == names);
-  std::set<std::string> pods;
-  for (const Labels& l : names) pods.insert(std::string(l.get("pod")));
+  std::set<std::string> pods, label_names;
+  for (const Labels& labels : names) {
+    pods.insert(std::string(labels.get("pod")));
+    for (const model::Label& l : labels) label_names.insert(l.name);
+  }
   const auto values = store.label_values("pod", {matchers}, range);
   REQUIRE(values);
   REQUIRE(*values == std::vector<std::string>(pods.begin(), pods.end()));
+  const auto found = store.label_names({matchers}, range);
+  REQUIRE(found);
+  REQUIRE(*found == std::vector<std::string>(label_names.begin(), label_names.end()));
+}
+
+// Beside a sample: whole seconds are where samples may be, and what is between two of them is in the middle of a series.
+model::TimeRange short_range(std::mt19937_64& random, const NaiveStore& naive) {
+  auto series = std::next(naive.series.begin(), static_cast<std::ptrdiff_t>(random() % naive.series.size()));
+  const PointMap& points = series->second;
+  if (points.empty()) return {0, 0};
+  const std::int64_t t = std::next(points.begin(), static_cast<std::ptrdiff_t>(random() % points.size()))->first;
+  const std::int64_t from = t - 2'000 + static_cast<std::int64_t>(random() % 4'000);
+  return {from, from + static_cast<std::int64_t>(random() % (random() % 2 ? 1'000 : 20'000))};
 }
 
 void check_lines(const storage::Store& store, const NaiveStore& naive) {
@@ -201,6 +217,7 @@ TEST_CASE("the store agrees with a naive model under random work") {
       const std::int64_t from = now - static_cast<std::int64_t>(random() % 400) * 3'600'000;
       model::TimeRange range{from, from + static_cast<std::int64_t>(random() % 100'000'000)};
       if (random() % 4 == 0) range = {};
+      if (random() % 2 && !naive.series.empty()) range = short_range(random, naive);
       model::Matchers matchers;
       if (random() % 2) matchers.push_back(Matcher::equal("__name__", "m1"));
       if (random() % 4 == 0) matchers = {Matcher::equal("pod", std::to_string(random() % 40))};
@@ -218,6 +235,100 @@ TEST_CASE("the store agrees with a naive model under random work") {
   check_lines(*f.store, naive);
   check_state(*f.store, naive);
   CHECK(f.store->stats().head_samples == 0);
+}
+
+TEST_CASE("look-ups of ranges between two samples find nothing, whatever holds the samples") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  HistogramMaker make(seed);
+  StoreFixture f;
+  f.open();
+  NaiveStore naive;
+  const std::int64_t begin = f.clock.now_ms() / 86'400'000 * 86'400'000 - 2 * 86'400'000;
+  // Three scrapes at other times, one of them with histograms, over a day and some hours; then what is late.
+  const auto labels_of = [](std::int64_t i) { return Labels::of({{"__name__", "m" + std::to_string(i % 3)}, {"pod", std::to_string(i)}}); };
+  const auto put = [&](std::int64_t from, std::int64_t to, std::int64_t step) {
+    WriteBatch batch;
+    for (std::int64_t i = 0; i < 9; ++i) {
+      std::vector<Sample> samples;
+      std::vector<model::HistogramSample> histograms;
+      for (std::int64_t t = from + (i % 3) * 7'000; t < to; t += step) {
+        if (i % 3 == 2 && t / 3'600'000 % 2 == 0) {
+          histograms.push_back({t, make.series(1).front().h});
+          naive.series[labels_of(i)][t] = {histograms.back().h};
+        } else {
+          samples.push_back({t, static_cast<double>(i)});
+          naive.series[labels_of(i)][t] = {static_cast<double>(i)};
+        }
+      }
+      if (!samples.empty()) batch.series.push_back({labels_of(i), std::move(samples)});
+      if (!histograms.empty()) batch.histograms.push_back({labels_of(i), std::move(histograms)});
+    }
+    REQUIRE(f.store->write(std::move(batch)));
+  };
+  std::size_t found = 0, empty = 0;
+  const auto check = [&] {
+    for (int i = 0; i < 40; ++i) {
+      const model::TimeRange range = short_range(random, naive);
+      INFO("from " << range.min - begin << " to " << range.max - begin);
+      check_series(*f.store, naive, {}, range);
+      (f.store->series({}, range, 0)->empty() ? empty : found) += 1;
+    }
+  };
+  const std::int64_t hour = 3'600'000;
+  put(begin, begin + 20 * hour, 120'000);
+  check();
+  REQUIRE(f.store->seal());
+  check();
+  put(begin + 20 * hour, begin + 30 * hour, 120'000);
+  put(begin + 3 * hour + 1'000, begin + 4 * hour, 60'000);
+  check();
+  REQUIRE(f.store->seal());
+  check();
+  REQUIRE(f.store->maintain());  // merges the segments of a day
+  check();
+  put(begin + 5 * hour + 15'500, begin + 6 * hour, 600'000);
+  check();
+  f.reopen();
+  check();
+  CHECK(found > 20);
+  CHECK(empty > 20);
+}
+
+TEST_CASE("who looks series up is asked on the way, and may end it") {
+  StoreFixture f;
+  f.open();
+  const std::int64_t now = f.clock.now_ms();
+  for (int piece = 0; piece < 3; ++piece) {  // two segments and the head
+    WriteBatch batch;
+    for (int i = 0; i < 10; ++i)
+      batch.series.push_back({Labels::of({{"__name__", "m"}, {"i", std::to_string(i)}}), {{now - 60'000 + piece, 1}, {now + piece, 2}}});
+    REQUIRE(f.store->write(batch));
+    if (piece < 2) REQUIRE(f.store->seal());
+  }
+  const model::TimeRange between{now - 30'000, now - 20'000};  // inside of all three, where nothing is
+  int asked = 0, last = 0;
+  const storage::GoOn go_on = [&]() -> Status { return ++asked == last ? Status(fail(Code::cancelled, "nobody waits")) : Status(); };
+  const auto look_up = [&](int kind) -> Status {
+    asked = 0;
+    const auto ended = [](const auto& result) -> Status { return result ? Status() : Status(fail(result.error())); };
+    if (kind == 0) return ended(f.store->series({}, between, 0, go_on));
+    if (kind == 1) return ended(f.store->label_names({}, between, go_on));
+    return ended(f.store->label_values("i", {}, between, go_on));
+  };
+  for (int kind = 0; kind < 3; ++kind) {
+    last = 0;
+    REQUIRE(look_up(kind));
+    const int all = asked;
+    REQUIRE(all >= 3);
+    for (last = 1; last <= all; ++last) {
+      const Status status = look_up(kind);
+      REQUIRE_FALSE(status);
+      CHECK(status.error().code == Code::cancelled);
+      CHECK(asked == last);
+    }
+  }
 }
 
 TEST_CASE("limits of a query are errors that name themselves") {
