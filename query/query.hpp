@@ -55,8 +55,9 @@ using PromValue = std::variant<Scalar, StringValue, Vector, Matrix>;
 
 struct Answer {
   PromValue value;
-  std::vector<std::string> warnings;  // "PromQL warning: ... (1:5)"
-  std::vector<std::string> infos;
+  std::vector<std::string> warnings = {};  // "PromQL warning: ... (1:5)"
+  std::vector<std::string> infos = {};
+  std::optional<std::int64_t> reads_since = {};  // the earliest time (ms) of which selectors want samples, whether there are any or not
 };
 
 class Workers;  // promql/workers.hpp

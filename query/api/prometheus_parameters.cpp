@@ -77,14 +77,22 @@ Result<EngineOptions> engine_params(const http::Request& r, EngineOptions option
   return options;
 }
 
-Result<Millis> resolution_param(const http::Request& r, std::int64_t step_ms) {
+Result<std::optional<Millis>> resolution_param(const http::Request& r, std::int64_t step_ms) {
   constexpr std::string_view name = "max_source_resolution";
   const std::string_view text = text_param(r, name);
-  if (text.empty()) return Millis(0);
+  if (text.empty()) return std::nullopt;
   if (text == "auto") return step_ms == 0 ? Millis(-1) : Millis(step_ms / 5);
   PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, name));
   if (ms < 0) return fail(bad_parameter(name, "write auto, 0s, 5m or 1h"));
   return Millis(ms);
+}
+
+std::optional<std::string> samples_gone(const storage::Reader& reader, std::optional<std::int64_t> reads_since) {
+  const std::int64_t since = reader.tiers().samples_since;
+  if (!reads_since || *reads_since >= since) return std::nullopt;
+  return "PromQL warning: the samples before " + format_rfc3339_ms(since) +
+         " are gone, and the downsampled ones that are left are read only when they are asked for: max_source_resolution=auto has rate, increase, "
+         "delta and the usual ..._over_time read them";
 }
 
 Result<std::vector<model::Matchers>> match_params(const http::Request& r) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,8 +32,10 @@ Result<Millis> time_left(const http::Request& r, Millis most);
 // The engine's own with the time that is left of its limit; `lookback_delta` replaces its lookback. The query ends when the client goes.
 Result<EngineOptions> engine_params(const http::Request& r, EngineOptions options);
 // max_source_resolution, as Thanos has it: 0s, 5m, 1h or another duration, or auto: a fifth of the step, of an instant query (step 0) a
-// fifth of each window. As EngineOptions has it; none when it is absent.
-Result<Millis> resolution_param(const http::Request& r, std::int64_t step_ms);
+// fifth of each window. As EngineOptions has it; nullopt when it is absent.
+Result<std::optional<Millis>> resolution_param(const http::Request& r, std::int64_t step_ms);
+// The warning for who does not give it and wants samples since a time (ms) from which they are not there any more, but their aggregates.
+std::optional<std::string> samples_gone(const storage::Reader& reader, std::optional<std::int64_t> reads_since);
 // match[], each with at least one matcher that refuses the empty value.
 Result<std::vector<model::Matchers>> match_params(const http::Request& r);
 // start and end; all time when they are absent.

@@ -101,8 +101,8 @@ struct Api {
   // Runs, tells, and answers.
   Result<Response> run(const Request& r, std::size_t limit, const AskedQuery& asked) const {
     PLUMBLINE_TRY(EngineOptions options, engine_params(r, engine->options()));
-    PLUMBLINE_TRY(options.resolution_max, resolution_param(r, asked.step_ms));
-    if (!reader->tiers().any) options.resolution_max = Millis(0);  // some clients ask for them always
+    PLUMBLINE_TRY(const std::optional<Millis> resolution, resolution_param(r, asked.step_ms));
+    if (reader->tiers().any) options.resolution_max = resolution.value_or(Millis(0));  // some clients ask for them always
     const std::string_view wanted = text_param(r, "stats");
     QueryStats stats;
     stats.count_steps = !wanted.empty();
@@ -120,6 +120,9 @@ struct Api {
       else
         result = cache->answer({asked.expression, asked.start_ms, asked.end_ms, asked.step_ms, options.lookback.count()}, range);
     }
+    // Here and not where it is evaluated, so that kept answers are told of what went since.
+    if (result && !resolution)
+      if (std::optional<std::string> warning = samples_gone(*reader, result->reads_since)) result->warnings.push_back(std::move(*warning));
     tell(watch, asked, stats, result ? nullptr : &result.error());
     std::string told;
     JsonWriter w(told);

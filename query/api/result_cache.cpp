@@ -64,6 +64,11 @@ std::uint64_t bytes_of(const Matrix& matrix) {
   return bytes;
 }
 
+// Offsets and ranges are the same at every step, so that the distance from the first one is that of any.
+std::optional<std::int64_t> before(std::int64_t start_ms, std::optional<std::int64_t> other) {
+  return other ? std::optional(start_ms - *other) : std::nullopt;
+}
+
 // The earliest time that changed since `moment` for any of the selectors' metrics: each names one.
 std::int64_t changed_since(const storage::Reader& reader, std::uint64_t moment, const std::vector<const promql::Selector*>& selectors) {
   std::int64_t changed = std::numeric_limits<std::int64_t>::max();
@@ -118,7 +123,7 @@ Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& eval
   if (Counter* const told = steps > 0 ? hits_ : misses_; told != nullptr) told->add();
   if (steps_ != nullptr) steps_->add(steps);
 
-  if (known == last) return Answer{join(kept->matrix, asked.start_ms, known, {}), {}, {}};
+  if (known == last) return Answer{join(kept->matrix, asked.start_ms, known, {}), {}, {}, before(asked.start_ms, kept->reach_ms)};
   Result<Answer> answer = evaluate(known + asked.step_ms, asked.end_ms);
   // Series that came or went meanwhile may have moved others from one part to another.
   const bool same_parts = parts_of(reader_, **e, selectors) == parts;
@@ -129,10 +134,13 @@ Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& eval
   }
   auto* const fresh = answer ? std::get_if<Matrix>(&answer->value) : nullptr;
   if (fresh == nullptr) return answer;
-  if (steps > 0) *fresh = join(kept->matrix, asked.start_ms, known, std::move(*fresh));
+  if (steps > 0) {
+    *fresh = join(kept->matrix, asked.start_ms, known, std::move(*fresh));
+    answer->reads_since = before(asked.start_ms, kept->reach_ms);
+  }
   if (!same_parts || !answer->warnings.empty() || !answer->infos.empty()) return answer;
   if (const std::uint64_t bytes = bytes_of(*fresh) + 2 * key.size() + 256; bytes <= bytes_max_ / share_max)
-    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, parts, *fresh, bytes}));
+    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, before(asked.start_ms, answer->reads_since), parts, *fresh, bytes}));
   return answer;
 }
 

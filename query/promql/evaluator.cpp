@@ -326,7 +326,7 @@ Answer Evaluator::answer_vector(Columns columns) {
       out.push_back({std::move(c.labels), context_.grid.start, c.values[0]});
     else if (const NativeHistogram* h = c.histogram(0))
       out.push_back({std::move(c.labels), context_.grid.start, 0, std::make_shared<const model::Histogram>(to_model(*h))});
-  return {std::move(out), {}, {}};
+  return {std::move(out)};
 }
 
 Answer Evaluator::answer_matrix(Columns columns) {
@@ -342,7 +342,7 @@ Answer Evaluator::answer_matrix(Columns columns) {
   }
   const Stopwatch sorting(context_, &QueryStats::sort_s);
   std::ranges::sort(out, {}, &MatrixSeries::labels);
-  return {std::move(out), {}, {}};
+  return {std::move(out)};
 }
 
 // A bare range vector in an instant query: its samples as they are.
@@ -366,7 +366,7 @@ Result<Answer> Evaluator::answer_range(const Expr& e) {
     return {};
   }));
   std::ranges::sort(out, {}, &MatrixSeries::labels);
-  return Answer{std::move(out), {}, {}};
+  return Answer{std::move(out)};
 }
 
 Result<Answer> Evaluator::run(const Expr& root) {
@@ -412,6 +412,8 @@ Result<Answer> Evaluator::evaluate(const Expr& root) {
     }
     case Type::none: break;
   }
+  for (const Source& source : sources_)
+    if (source.range.min <= source.range.max) answer.reads_since = std::min(answer.reads_since.value_or(source.range.min), source.range.min);
   Lock lock(notes_mutex_);
   answer.warnings.assign(warnings_.begin(), warnings_.end());
   answer.infos.assign(infos_.begin(), infos_.end());

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/base/text.hpp"
 #include "query/promql/evaluator.hpp"
 #include "query/promql/range_functions.hpp"
 #include "query/promql/stopwatch.hpp"
@@ -133,6 +134,11 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
   if (!exact || !floats_only) {
     release(columns);
     return false;
+  }
+  if (query.resolution_max > 0 && windows.front().min < tiers_.samples_since) {
+    Lock lock(notes_mutex_);
+    infos_.insert("PromQL info: of the time before " + format_rfc3339_ms(tiers_.samples_since) + " only downsampled samples are left, and " +
+                  selector_text(query.matchers) + " is read as those of at most " + format_duration_ms(query.resolution_max) + " here");
   }
   count(counts);
   if (context_.stats != nullptr)

@@ -44,11 +44,14 @@ class Downsampled final : public storage::Reader {
   Result<std::vector<std::optional<model::LateLabel>>> late_labels(std::string_view m, std::span<const std::string> ids) const override {
     return none_.late_labels(m, ids);
   }
+  // Nothing that answers depend on has changed, as the result cache sees it.
+  std::int64_t changed_since(std::uint64_t, std::string_view) const override { return std::numeric_limits<std::int64_t>::max(); }
+  void set_since(std::int64_t since) { since_ = since; }
   mutable std::vector<std::int64_t> asked;  // resolution_max of each
 
  private:
   const test::MemoryStore none_;
-  const std::int64_t since_;
+  std::int64_t since_;
 };
 
 }  // namespace
@@ -70,8 +73,10 @@ TEST_CASE("a query reads downsampled samples only when it asks for them, and as 
   for (const char* function : {"rate", "increase", "delta", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "count_over_time",
                                "present_over_time", "first_over_time", "last_over_time"}) {
     INFO(function);
-    CHECK(count(std::string(function) + "(m_total[2d])", hours(1)) == std::pair<std::size_t, std::size_t>(1, 0));
+    // Of days whose samples are gone, and it is said.
+    CHECK(count(std::string(function) + "(m_total[2d])", hours(1)) == std::pair<std::size_t, std::size_t>(1, 1));
     CHECK(store.asked == std::vector<std::int64_t>{3'600'000});
+    CHECK(count(std::string(function) + "(m_total[1d])", hours(1)) == std::pair<std::size_t, std::size_t>(1, 0));
   }
   const auto resolution = [&](const std::string& expression, Millis most) -> std::int64_t {
     (void)count(expression, most);
@@ -123,4 +128,89 @@ TEST_CASE("max_source_resolution is asked for as Thanos does, and its answers ar
   CHECK(range("3600", "coarse").first == 400);
   CHECK(range("3600", "-5m").first == 400);
   CHECK(asked("/api/v1/query", {{"query", "rate(m_total[5h])"}, {"max_source_resolution", "auto"}}) == Answer(200, 3'600'000));
+}
+
+TEST_CASE("an answer says which samples are gone, and how to ask for what is left of them") {
+  test::ManualClock clock;
+  const std::int64_t now = clock.now_ms(), since = now - 86'400'000;
+  Downsampled store(since);
+  const Engine engine(store, clock, {});
+  Registry registry;
+  const http::Routes routes = prometheus_routes(engine, store, clock, {}, {nullptr, &registry, Millis(0)}, 1 << 20);
+  const auto ask = [&](const std::string& path, http::Pairs query) {
+    const http::Response response = test::call(routes, "GET", path, std::move(query));
+    REQUIRE(response.status == 200);
+    return response.body;
+  };
+  const auto kept = [&] { return registry.counter("plumbline_query_result_cache_hits_total", "").value(); };
+  const std::string warning = R"("warnings":["PromQL warning: the samples before 2023-11-13T22:13:20.000Z are gone, and the downsampled ones that are )"
+                              R"(left are read only when they are asked for: max_source_resolution=auto has rate, increase, delta and the usual )"
+                              R"(..._over_time read them"])";
+  const std::string info = R"("infos":["PromQL info: of the time before 2023-11-13T22:13:20.000Z only downsampled samples are left, and {__name__=\"m_total\"} )";
+  const std::string as_buckets = info + R"(is read as those of at most 1h here"])", as_samples = info + R"(is read as samples here"])";
+  enum Told { nothing, warned, of_buckets, of_samples };
+  const auto told = [&](const std::string& body) {
+    INFO(body);
+    const bool warnings = body.find("\"warnings\"") != std::string::npos, infos = body.find("\"infos\"") != std::string::npos;
+    if (!warnings && !infos) return nothing;
+    CHECK(warnings != infos);
+    if (warnings) {
+      CHECK(body.find(warning) != std::string::npos);
+      return warned;
+    }
+    const bool buckets = body.find(as_buckets) != std::string::npos;
+    CHECK((buckets || body.find(as_samples) != std::string::npos));
+    return buckets ? of_buckets : of_samples;
+  };
+  const auto seconds = [](std::int64_t ms) { return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 + 1000).substr(1); };
+  const auto with = [](http::Pairs query, const std::string& resolution) {
+    if (resolution != "none") query.emplace_back("max_source_resolution", resolution);
+    return query;
+  };
+  const auto instant = [&](const std::string& text, std::int64_t t, const std::string& resolution = "none") {
+    return told(ask("/api/v1/query", with({{"query", text}, {"time", seconds(t)}}, resolution)));
+  };
+  const auto range = [&](const std::string& text, std::int64_t start, std::int64_t end, const std::string& resolution = "none") {
+    return told(ask("/api/v1/query_range", with({{"query", text}, {"start", seconds(start)}, {"end", seconds(end)}, {"step", "3600"}}, resolution)));
+  };
+  constexpr std::int64_t minute = 60'000, hour = 60 * minute;
+  // What is wanted begins at the first step, the window or the lookback before it.
+  for (const char* text : {"m_total", "rate(m_total[5m])", "sum(rate(m_total[5m]))", "max_over_time(m_total[1m:1m] offset 4m)", "up + m_total"}) {
+    INFO(text);
+    CHECK(instant(text, since + 2 * hour) == nothing);
+    CHECK(instant(text, since) == warned);
+    CHECK(instant(text, since + 5 * minute - 2) == warned);
+    CHECK(range(text, since + 2 * hour, now) == nothing);
+    CHECK(range(text, since - hour, now) == warned);
+    CHECK(range(text, since - hour, now, "") == warned);  // as good as absent
+    CHECK(range(text, since - hour, now, "0s") == nothing);  // who writes it knows
+  }
+  CHECK(instant("m_total", since + 5 * minute - 1) == nothing);
+  CHECK(instant("rate(m_total[2d])", now) == warned);
+  CHECK(instant("m_total offset 2d", now) == warned);
+  CHECK(instant("m_total @ 1", now) == warned);
+  CHECK(instant("vector(1) + time()", since - hour) == nothing);
+  for (const char* resolution : {"1h", "auto"}) {
+    CHECK(instant("rate(m_total[2d])", now, resolution) == of_buckets);
+    CHECK(instant("rate(m_total[5h])", now, resolution) == nothing);
+    CHECK(instant("m_total offset 2d", now, resolution) == of_samples);
+    CHECK(instant("m_total", now, resolution) == nothing);
+  }
+  CHECK(range("rate(m_total[2h])", since - hour, now, "1h") == of_buckets);
+  // Kept answers have it, too, as long as their steps want what is gone.
+  const std::uint64_t before = kept();
+  const auto kept_range = [&](std::int64_t start, std::int64_t end, std::uint64_t hits) {
+    const Told said = range("sum(rate(m_total[10m]))", start, end);
+    CHECK(kept() == before + hits);
+    return said;
+  };
+  CHECK(kept_range(since - hour, since + 5 * hour, 0) == warned);
+  CHECK(kept_range(since - hour, since + 5 * hour, 1) == warned);  // all of it is known
+  CHECK(kept_range(since, since + 7 * hour, 2) == warned);         // and here a part
+  CHECK(kept_range(since + hour, since + 7 * hour, 3) == nothing);
+  // Kept before a day went, and asked for when it has gone.
+  store.set_since(since + 2 * hour);
+  const std::string body = ask("/api/v1/query_range", {{"query", "sum(rate(m_total[10m]))"}, {"start", seconds(since + hour)}, {"end", seconds(since + 7 * hour)}, {"step", "3600"}});
+  CHECK(kept() == before + 4);
+  CHECK(body.find("the samples before 2023-11-14T00:13:20.000Z are gone") != std::string::npos);
 }
