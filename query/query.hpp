@@ -107,6 +107,7 @@ struct PlanRead {
   std::optional<std::uint64_t> samples;  // they have in it; unknown when there are native histograms among them
   bool summaries = false;                // windows come from chunk summaries: the samples are not read
   bool shared = false;                   // a node before this one reads it
+  std::int64_t resolution_ms = 0;        // of the longest downsampled samples that may answer windows, with `summaries`; 0: none
 };
 struct PlanNode {
   std::string_view kind;        // aggregation, binary, call, number, range selector, selector, string, subquery, unary
@@ -256,7 +257,7 @@ struct QueryWatch {
 // `result_cache_bytes` of answers are kept for the next range query that asks the same of a later time; nocache=1 passes them by.
 http::Routes prometheus_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock, BuildInfo build,
                                QueryWatch watch = {}, std::uint64_t result_cache_bytes = 0);
-// GET and POST /api/v1/plan?query=&start=&end=&step= or &time=: what the query would read, without running it.
+// GET and POST /api/v1/plan?query=&start=&end=&step= or &time=, and max_source_resolution=: what the query would read, without running it.
 http::Routes plan_routes(const Engine& engine, const storage::Reader& reader, const Clock& clock);
 // POST /api/v1/read: raw samples for Prometheus' remote-read clients, as SAMPLES or STREAMED_XOR_CHUNKS.
 http::Routes remote_read_routes(const storage::Reader& reader);

@@ -1,4 +1,6 @@
 // GET and POST /api/v1/plan: what a query would read and how, without running it.
+#include <algorithm>
+
 #include "daemon/base/text.hpp"
 #include "query/api/prometheus_json.hpp"
 #include "query/api/prometheus_parameters.hpp"
@@ -19,7 +21,9 @@ void write(JsonWriter& w, const PlanRead& read) {
     w.integer(static_cast<std::int64_t>(*read.samples));
   else
     w.null();
-  w.field("from", read.summaries ? "summaries" : "samples").field("shared", read.shared).end_object();
+  w.field("from", read.resolution_ms > 0 ? "downsampled" : read.summaries ? "summaries" : "samples");
+  if (read.resolution_ms > 0) w.key("resolution").raw(json_time(read.resolution_ms));
+  w.field("shared", read.shared).end_object();
 }
 
 void write(JsonWriter& w, const PlanNode& node) {
@@ -37,7 +41,10 @@ void write(JsonWriter& w, const PlanNode& node) {
 // What evaluation would hold of samples at least, and of series.
 struct Total {
   std::uint64_t series = 0, samples = 0;
+  std::optional<std::int64_t> reads_since;
   void add(const PlanNode& node) {
+    if (node.read && node.read->range.min <= node.read->range.max)
+      reads_since = std::min(reads_since.value_or(node.read->range.min), node.read->range.min);
     if (node.read && !node.read->shared) {
       series += node.read->series;
       if (!node.read->summaries) samples += node.read->samples.value_or(0);
@@ -55,7 +62,9 @@ Result<http::Response> plan(const Engine& engine, const storage::Reader& reader,
     PLUMBLINE_TRY(asked.start_ms, time_param(r, "time", clock.now_ms()));
     asked.end_ms = asked.start_ms;
   }
-  PLUMBLINE_TRY(const EngineOptions options, engine_params(r, engine.options()));
+  PLUMBLINE_TRY(EngineOptions options, engine_params(r, engine.options()));
+  PLUMBLINE_TRY(const std::optional<Millis> resolution, resolution_param(r, asked.step_ms));
+  options.resolution_max = resolution.value_or(Millis(0));
   const std::string_view query = text_param(r, "query");
   const Result<PlanNode> root = Engine(reader, clock, options).plan(query, asked.start_ms, asked.end_ms, asked.step_ms);
   if (!root) return fail(root.error().code == Code::invalid_input ? bad_parameter("query", root.error().message) : root.error());
@@ -68,7 +77,10 @@ Result<http::Response> plan(const Engine& engine, const storage::Reader& reader,
   w.field("samplesRead", total.samples).field("samplesMax", options.samples_max).key("plan");
   write(w, *root);
   w.end_object();
-  return prometheus_success(data);
+  std::vector<std::string> warnings;
+  if (!resolution)
+    if (std::optional<std::string> warning = samples_gone(reader, total.reads_since)) warnings.push_back(std::move(*warning));
+  return prometheus_success(data, warnings);
 }
 
 }  // namespace

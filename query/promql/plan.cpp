@@ -2,6 +2,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "query/promql/evaluator.hpp"
 #include "query/promql/range_functions.hpp"
@@ -117,23 +118,26 @@ class Evaluator::Planner {
 
   Result<std::optional<PlanRead>> read(const Timing& timing, bool summaries) {
     const Source& source = evaluator_.sources_[timing.source];
-    PLUMBLINE_TRY(const Estimate estimate, estimated(timing.source));
-    PlanRead out{source.matchers, source.range, estimate.series, estimate.samples, summaries, false};
+    const std::int64_t resolution = summaries ? evaluator_.resolution(timing.range) : 0;
+    PLUMBLINE_TRY(const Estimate estimate, estimated(timing.source, resolution));
+    PlanRead out{source.matchers, source.range, estimate.series, estimate.samples, summaries, false, resolution};
     // Native histograms have no summaries: the samples are read after all.
-    if (summaries && !estimate.samples) out.summaries = false;
+    if (summaries && !estimate.samples) out.summaries = false, out.resolution_ms = 0;
     if (!out.summaries) out.shared = !loaded_.insert(timing.source).second;
     return std::optional(std::move(out));
   }
 
-  // One window over all of the range: chunks inside it tell their numbers without being read.
-  Result<Estimate> estimated(std::size_t index) {
-    if (const auto known = estimates_.find(index); known != estimates_.end()) return known->second;
+  // One window over all of the range: chunks inside it tell their numbers without being read. With downsampled samples of at most
+  // `resolution`: those that stand for what is gone tell theirs.
+  Result<Estimate> estimated(std::size_t index, std::int64_t resolution) {
+    if (const auto known = estimates_.find({index, resolution}); known != estimates_.end()) return known->second;
     const Source& source = evaluator_.sources_[index];
     const Context& context = evaluator_.context_;
     Estimate out{0, 0};
     if (source.range.min <= source.range.max) {
       PLUMBLINE_CHECK_OK(evaluator_.tick());
-      const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(), context.options.series_max};
+      const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(), context.options.series_max,
+                                       false, resolution};
       Status inside;
       const auto visit = [&](const Labels&, std::span<const model::WindowSummary> windows) {
         *out.samples += windows[0].count;
@@ -148,12 +152,12 @@ class Evaluator::Planner {
         out = {found.size(), std::nullopt};
       }
     }
-    estimates_.emplace(index, out);
+    estimates_.emplace(std::pair(index, resolution), out);
     return out;
   }
 
   Evaluator& evaluator_;
-  std::map<std::size_t, Estimate> estimates_;
+  std::map<std::pair<std::size_t, std::int64_t>, Estimate> estimates_;  // of a source, with a resolution
   std::set<std::size_t> loaded_;  // sources whose samples a node before has read
 };
 

@@ -214,3 +214,51 @@ TEST_CASE("an answer says which samples are gone, and how to ask for what is lef
   CHECK(kept() == before + 4);
   CHECK(body.find("the samples before 2023-11-14T00:13:20.000Z are gone") != std::string::npos);
 }
+
+TEST_CASE("a plan says which selectors are answered by downsampled samples", "[plan]") {
+  test::ManualClock clock;
+  const std::int64_t now = clock.now_ms();
+  Downsampled store(now - 86'400'000);
+  const Engine engine(store, clock, {});
+  const http::Routes routes = plan_routes(engine, store, clock);
+  const std::string start = std::to_string(now / 1000 - 4 * 3600), end = std::to_string(now / 1000);
+  const auto plan = [&](const std::string& query, const std::string& step, const std::string& resolution, int status = 200) {
+    http::Pairs asked{{"query", query}};
+    if (step.empty())
+      asked.emplace_back("time", end);
+    else
+      asked.insert(asked.end(), {{"start", start}, {"end", end}, {"step", step}});
+    if (!resolution.empty()) asked.emplace_back("max_source_resolution", resolution);
+    const http::Response response = test::call(routes, "GET", "/api/v1/plan", asked);
+    CHECK(response.status == status);
+    return response.body;
+  };
+  const auto from = [&](const std::string& query, const std::string& step, const std::string& resolution) {
+    const std::string body = plan(query, step, resolution);
+    const std::size_t at = body.find("\"from\"");
+    REQUIRE(at != std::string::npos);
+    return body.substr(at, body.find("\"shared\"") - 1 - at);
+  };
+  const std::string an_hour = R"("from":"downsampled","resolution":3600)", minutes = R"("from":"downsampled","resolution":300)";
+  CHECK(from("rate(m_total[2h])", "3600", "1h") == an_hour);
+  CHECK(from("rate(m_total[1h])", "3600", "1h") == minutes);
+  CHECK(from("rate(m_total[2h])", "3600", "auto") == minutes);   // a fifth of the step
+  CHECK(from("rate(m_total[2h])", "18000", "auto") == an_hour);
+  CHECK(from("rate(m_total[5h])", "", "auto") == an_hour);       // a fifth of the window
+  CHECK(from("rate(m_total[9m])", "3600", "1h") == R"("from":"samples")");
+  CHECK(from("changes(m_total[2h])", "3600", "1h") == R"("from":"samples")");
+  CHECK(from("m_total", "3600", "1h") == R"("from":"samples")");
+  CHECK(from("rate(m_total[2h])", "3600", "0s") == R"("from":"samples")");
+  CHECK(from("rate(m_total[2h])", "3600", "") == R"("from":"samples")");
+  CHECK(from("rate(m_total[2d])", "", "") == R"("from":"summaries")");
+  // The series is there in buckets alone; seven values in each window.
+  CHECK(plan("rate(m_total[2h])", "3600", "1h").find(R"("seriesRead":1,"seriesMax":300000,"samplesRead":0,)") != std::string::npos);
+  CHECK(plan("rate(m_total[2h])", "3600", "1h").find(R"("series":1,"samples":7,)") != std::string::npos);
+  CHECK(plan("rate(m_total[2h])", "3600", "").find(R"("seriesRead":0,)") != std::string::npos);
+  CHECK(plan("rate(m_total[2h])", "3600", "coarse", 400).find("max_source_resolution") != std::string::npos);
+  // The query's warning.
+  CHECK(plan("rate(m_total[2h])", "3600", "").find("\"warnings\"") == std::string::npos);
+  CHECK(plan("rate(m_total[1d])", "3600", "").find("\"warnings\":[\"PromQL warning: the samples before 2023-11-13T22:13:20.000Z are gone") != std::string::npos);
+  CHECK(plan("rate(m_total[1d])", "3600", "0s").find("\"warnings\"") == std::string::npos);
+  CHECK(plan("vector(1)", "", "").find("\"warnings\"") == std::string::npos);
+}
