@@ -20,6 +20,7 @@
 #include "proto/http.hpp"
 #include "storage/model/histogram.hpp"
 #include "storage/model/labels.hpp"
+#include "storage/model/matcher.hpp"
 #include "storage/model/sample.hpp"
 #include "storage/storage.hpp"
 
@@ -53,11 +54,20 @@ using Vector = std::vector<VectorPoint>;
 using Matrix = std::vector<MatrixSeries>;  // sorted by labels
 using PromValue = std::variant<Scalar, StringValue, Vector, Matrix>;
 
+// Into how many parts the series of a selector were cut when they were read (Reader::select_parts).
+struct SelectorParts {
+  model::Matchers matchers;
+  std::size_t parts = 0;  // 0: they were not read; parts_mixed: read twice, and cut otherwise
+  bool operator==(const SelectorParts&) const = default;
+};
+inline constexpr std::size_t parts_mixed = static_cast<std::size_t>(-1);
+
 struct Answer {
   PromValue value;
   std::vector<std::string> warnings = {};  // "PromQL warning: ... (1:5)"
   std::vector<std::string> infos = {};
   std::optional<std::int64_t> reads_since = {};  // the earliest time (ms) of which selectors want samples, whether there are any or not
+  std::vector<SelectorParts> parts = {};  // of a range query, each distinct selector once
 };
 
 class Workers;  // promql/workers.hpp

@@ -78,12 +78,9 @@ std::int64_t changed_since(const storage::Reader& reader, std::uint64_t moment, 
   return changed;
 }
 
-// Into how many parts the reads of an expression are cut that adds them up.
-std::vector<std::size_t> parts_of(const storage::Reader& reader, const promql::Expr& e, const std::vector<const promql::Selector*>& selectors) {
-  std::vector<std::size_t> out;
-  if (!promql::adds_parts(e)) return out;
-  for (const promql::Selector* s : selectors) out.push_back(reader.parts_of(s->matchers));
-  return out;
+// Whether series that match now are cut into as many parts.
+bool cut_alike(const storage::Reader& reader, const std::vector<SelectorParts>& selectors) {
+  return std::ranges::all_of(selectors, [&](const SelectorParts& s) { return s.parts == 0 || s.parts == reader.parts_of(s.matchers); });
 }
 
 }  // namespace
@@ -109,38 +106,51 @@ Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& eval
   const std::int64_t last = asked.end_ms - (asked.end_ms - asked.start_ms) % asked.step_ms;
   // Before anything is read or asked: what comes in the meantime counts as a change.
   const std::uint64_t moment = reader_.moment();
-  const std::vector<std::size_t> parts = parts_of(reader_, **e, selectors);
   const std::shared_ptr<const Kept> kept = find(key);
   // The last step that is known and still holds.
-  std::int64_t known = asked.start_ms - asked.step_ms;
-  if (kept && kept->start_ms <= asked.start_ms && kept->end_ms >= asked.start_ms && kept->parts == parts) {
+  const std::int64_t none = asked.start_ms - asked.step_ms;
+  std::int64_t known = none;
+  if (kept && kept->start_ms <= asked.start_ms && kept->end_ms >= asked.start_ms) {
     const std::int64_t changed = changed_since(reader_, kept->moment, selectors);
     std::int64_t until = std::min(kept->end_ms, last);
     if (changed <= until) until = changed <= asked.start_ms ? known : changed - 1 - (changed - 1 - asked.start_ms) % asked.step_ms;
     known = std::max(known, until);
   }
-  const auto steps = static_cast<std::uint64_t>((known - asked.start_ms) / asked.step_ms + 1);
-  if (Counter* const told = steps > 0 ? hits_ : misses_; told != nullptr) told->add();
-  if (steps_ != nullptr) steps_->add(steps);
+  const auto tell = [&](std::int64_t until) {
+    const auto steps = static_cast<std::uint64_t>((until - asked.start_ms) / asked.step_ms + 1);
+    if (Counter* const told = steps > 0 ? hits_ : misses_; told != nullptr) told->add();
+    if (steps_ != nullptr) steps_->add(steps);
+  };
 
-  if (known == last) return Answer{join(kept->matrix, asked.start_ms, known, {}), {}, {}, before(asked.start_ms, kept->reach_ms)};
+  // Series that came or went may have moved others from one part to another. What is evaluated says into how many they are cut.
+  const bool in_parts = promql::adds_parts(**e);
+  if (known == last && in_parts && !cut_alike(reader_, kept->parts)) known = none;
+  if (known == last) {
+    tell(known);
+    return Answer{join(kept->matrix, asked.start_ms, known, {}), {}, {}, before(asked.start_ms, kept->reach_ms), {}};
+  }
   Result<Answer> answer = evaluate(known + asked.step_ms, asked.end_ms);
-  // Series that came or went meanwhile may have moved others from one part to another.
-  const bool same_parts = parts_of(reader_, **e, selectors) == parts;
-  if (steps > 0) {
+  if (known != none) {
     // What an error or an annotation says may depend on more than the steps that are new.
     const bool plain = answer ? answer->warnings.empty() && answer->infos.empty() : answer.error().code != Code::execution;
-    if (!plain || !same_parts) return whole();
+    const bool same_parts = !answer || !in_parts || answer->parts == kept->parts;
+    if (!plain || !same_parts) {
+      known = none;
+      answer = whole();
+    }
   }
+  tell(known);
   auto* const fresh = answer ? std::get_if<Matrix>(&answer->value) : nullptr;
   if (fresh == nullptr) return answer;
-  if (steps > 0) {
+  if (known != none) {
     *fresh = join(kept->matrix, asked.start_ms, known, std::move(*fresh));
     answer->reads_since = before(asked.start_ms, kept->reach_ms);
   }
-  if (!same_parts || !answer->warnings.empty() || !answer->infos.empty()) return answer;
+  if (!answer->warnings.empty() || !answer->infos.empty()) return answer;
+  if (in_parts && std::ranges::find(answer->parts, parts_mixed, &SelectorParts::parts) != answer->parts.end()) return answer;
   if (const std::uint64_t bytes = bytes_of(*fresh) + 2 * key.size() + 256; bytes <= bytes_max_ / share_max)
-    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, before(asked.start_ms, answer->reads_since), parts, *fresh, bytes}));
+    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, before(asked.start_ms, answer->reads_since),
+                                                          in_parts ? answer->parts : std::vector<SelectorParts>(), *fresh, bytes}));
   return answer;
 }
 

@@ -44,7 +44,7 @@ class ResultCache {
     std::int64_t start_ms = 0, end_ms = 0;  // first and last step
     std::uint64_t moment = 0;               // of the store; what changed since is not in it
     std::optional<std::int64_t> reach_ms;   // how long before a step samples are wanted for it
-    std::vector<std::size_t> parts;         // into how many its selectors' series were cut, where they are added up
+    std::vector<SelectorParts> parts;       // into how many its selectors' series were cut, where they are added up
     Matrix matrix;
     std::uint64_t bytes = 0;
   };

@@ -412,8 +412,10 @@ Result<Answer> Evaluator::evaluate(const Expr& root) {
     }
     case Type::none: break;
   }
-  for (const Source& source : sources_)
+  for (const Source& source : sources_) {
     if (source.range.min <= source.range.max) answer.reads_since = std::min(answer.reads_since.value_or(source.range.min), source.range.min);
+    if (!context_.instant) answer.parts.push_back({source.matchers, source.parts});
+  }
   Lock lock(notes_mutex_);
   answer.warnings.assign(warnings_.begin(), warnings_.end());
   answer.infos.assign(infos_.begin(), infos_.end());

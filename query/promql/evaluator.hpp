@@ -66,6 +66,7 @@ class Evaluator {
     std::size_t uses = 1;  // selectors of the query that read it
     bool loaded = false;
     std::uint64_t series_read = 0, samples_read = 0;
+    std::size_t parts = 0;  // as SelectorParts has it
   };
   // The samples of one series of a range vector, with the window around each step.
   struct RangeSeries {

@@ -75,11 +75,14 @@ Status Evaluator::read(Source& source, bool apart, const SourceVisitor& visit) {
     if (part.end) part.end = visit(part_number, std::move(labels), points);
     return part.end.has_value();
   };
+  std::size_t cut = 1;  // no series match, and nothing is run: as Reader::parts_of counts them
   const storage::Runner run = [&](std::size_t count, const std::function<void(std::size_t)>& task) {
+    cut = count;
     if (context_.options.workers) return context_.options.workers->run(count, task);
     for (std::size_t i = 0; i < count; ++i) task(i);
   };
   const Status read = context_.reader.select_parts(query, run, visit_one);
+  source.parts = source.parts == 0 || source.parts == cut ? cut : parts_mixed;
   for (const Part& part : parts) {
     source.series_read += part.series;
     source.samples_read += part.samples;
