@@ -20,7 +20,6 @@
 #include "proto/http.hpp"
 #include "storage/model/histogram.hpp"
 #include "storage/model/labels.hpp"
-#include "storage/model/matcher.hpp"
 #include "storage/model/sample.hpp"
 #include "storage/storage.hpp"
 
@@ -56,7 +55,7 @@ using PromValue = std::variant<Scalar, StringValue, Vector, Matrix>;
 
 // Into how many parts the series of a selector were cut when they were read (Reader::select_parts).
 struct SelectorParts {
-  model::Matchers matchers;
+  std::string selector;   // its text: matchers would keep the automata of their regexes as long as an answer is kept
   std::size_t parts = 0;  // 0: they were not read; parts_mixed: read twice, and cut otherwise
   bool operator==(const SelectorParts&) const = default;
 };

@@ -60,7 +60,7 @@ Result<RangeQuery> range_query_params(const http::Request& r, std::uint32_t poin
 }
 
 Result<Millis> time_left(const http::Request& r, Millis most) {
-  if (r.param("timeout")) {
+  if (!text_param(r, "timeout").empty()) {
     PLUMBLINE_TRY(const std::int64_t ms, duration_param(r, "timeout"));
     most = std::min(most, Millis(ms));
   }
@@ -91,8 +91,8 @@ std::optional<std::string> samples_gone(const storage::Reader& reader, std::opti
   const std::int64_t since = reader.tiers().samples_since;
   if (!reads_since || *reads_since >= since) return std::nullopt;
   return "PromQL warning: the samples before " + format_rfc3339_ms(since) +
-         " are gone, and the downsampled ones that are left are read only when they are asked for: max_source_resolution=auto has rate, increase, "
-         "delta and the usual ..._over_time read them";
+         " are gone, and the downsampled ones that are left are read only when they are asked for: max_source_resolution=5m (of windows of 10m and more) "
+         "or 1h (2h and more) has rate, increase, delta and the usual ..._over_time read them";
 }
 
 Result<std::vector<model::Matchers>> match_params(const http::Request& r) {

@@ -108,8 +108,12 @@ struct Api {
     stats.count_steps = !wanted.empty();
     const Engine own(*reader, *clock, options);
     Result<Answer> result = fail(Code::timeout, std::string(waited_too_long));
+    // The cache may ask twice, within the time of one.
+    const Steady deadline = clock->steady() + options.timeout;
     const auto range = [&](std::int64_t start_ms, std::int64_t end_ms) {
-      return own.range(asked.expression, start_ms, end_ms, asked.step_ms, &stats);
+      EngineOptions left = options;
+      left.timeout = std::chrono::duration_cast<Millis>(deadline - clock->steady());
+      return Engine(*reader, *clock, left).range(asked.expression, start_ms, end_ms, asked.step_ms, &stats);
     };
     if (options.timeout > Millis(0) || r.waited == Millis(0)) {
       if (asked.step_ms == 0)
@@ -182,6 +186,7 @@ struct Api {
     PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
     PLUMBLINE_CHECK_OK(go_on());
     PLUMBLINE_TRY(std::vector<std::string> names, reader->label_names(selectors, range, go_on));
+    PLUMBLINE_CHECK_OK(go_on());
     const bool cut = truncate(names, limit);
     return prometheus_success(json_strings(names), cut ? std::vector{truncated} : std::vector<std::string>{});
   }
@@ -195,6 +200,7 @@ struct Api {
     PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
     PLUMBLINE_CHECK_OK(go_on());
     PLUMBLINE_TRY(std::vector<std::string> values, reader->label_values(name, selectors, range, go_on));
+    PLUMBLINE_CHECK_OK(go_on());
     const bool cut = truncate(values, limit);
     return prometheus_success(json_strings(values), cut ? std::vector{truncated} : std::vector<std::string>{});
   }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "query/promql/ast.hpp"
+#include "query/promql/evaluator.hpp"
 
 namespace plumbline::query {
 
@@ -78,9 +79,14 @@ std::int64_t changed_since(const storage::Reader& reader, std::uint64_t moment, 
   return changed;
 }
 
-// Whether series that match now are cut into as many parts.
-bool cut_alike(const storage::Reader& reader, const std::vector<SelectorParts>& selectors) {
-  return std::ranges::all_of(selectors, [&](const SelectorParts& s) { return s.parts == 0 || s.parts == reader.parts_of(s.matchers); });
+// Whether the series of an expression's selectors that match now are cut into as many parts. One that is not among them (what info() looks for)
+// is not known to be.
+bool cut_alike(const storage::Reader& reader, const std::vector<const promql::Selector*>& selectors, const std::vector<SelectorParts>& kept) {
+  return std::ranges::all_of(kept, [&](const SelectorParts& k) {
+    if (k.parts == 0) return true;
+    const auto same = std::ranges::find_if(selectors, [&](const promql::Selector* s) { return promql::selector_text(s->matchers) == k.selector; });
+    return same != selectors.end() && k.parts == reader.parts_of((*same)->matchers);
+  });
 }
 
 }  // namespace
@@ -124,7 +130,7 @@ Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& eval
 
   // Series that came or went may have moved others from one part to another. What is evaluated says into how many they are cut.
   const bool in_parts = promql::adds_parts(**e);
-  if (known == last && in_parts && !cut_alike(reader_, kept->parts)) known = none;
+  if (known == last && in_parts && !cut_alike(reader_, selectors, kept->parts)) known = none;
   if (known == last) {
     tell(known);
     return Answer{join(kept->matrix, asked.start_ms, known, {}), {}, {}, before(asked.start_ms, kept->reach_ms), {}};
@@ -139,18 +145,21 @@ Result<Answer> ResultCache::answer(const RangeAsked& asked, const Evaluate& eval
       answer = whole();
     }
   }
-  tell(known);
   auto* const fresh = answer ? std::get_if<Matrix>(&answer->value) : nullptr;
   if (fresh == nullptr) return answer;
+  tell(known);
   if (known != none) {
     *fresh = join(kept->matrix, asked.start_ms, known, std::move(*fresh));
     answer->reads_since = before(asked.start_ms, kept->reach_ms);
   }
   if (!answer->warnings.empty() || !answer->infos.empty()) return answer;
   if (in_parts && std::ranges::find(answer->parts, parts_mixed, &SelectorParts::parts) != answer->parts.end()) return answer;
-  if (const std::uint64_t bytes = bytes_of(*fresh) + 2 * key.size() + 256; bytes <= bytes_max_ / share_max)
-    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, before(asked.start_ms, answer->reads_since),
-                                                          in_parts ? answer->parts : std::vector<SelectorParts>(), *fresh, bytes}));
+  const std::vector<SelectorParts> parts = in_parts ? answer->parts : std::vector<SelectorParts>();
+  std::uint64_t bytes = bytes_of(*fresh) + 2 * key.size() + 256;
+  for (const SelectorParts& p : parts) bytes += sizeof(p) + p.selector.size();
+  if (bytes <= bytes_max_ / share_max)
+    put(std::move(key), std::make_shared<const Kept>(Kept{asked.start_ms, last, moment, before(asked.start_ms, answer->reads_since), parts,
+                                                          *fresh, bytes}));
   return answer;
 }
 

@@ -32,7 +32,7 @@ class ResultCache {
   ResultCache(const storage::Reader& reader, std::uint64_t bytes_max, Registry* registry);
 
   // The answer, of which `evaluate` is asked for the steps that are not known: for all, for the later ones (and then, if they end in an
-  // error or have annotations, for all), or not at all. Byte for byte what evaluating all of it gives. What is known stands until samples
+  // execution error, have annotations or were cut into other parts, for all), or not at all. Byte for byte what evaluating all of it gives. What is known stands until samples
   // of its metrics changed that it may depend on. Answers with warnings or infos are not kept, nor those of expressions whose value at
   // a step depends on more than the step and what was stored up to it (promql::cacheable).
   using Evaluate = std::function<Result<Answer>(std::int64_t start_ms, std::int64_t end_ms)>;

@@ -414,7 +414,7 @@ Result<Answer> Evaluator::evaluate(const Expr& root) {
   }
   for (const Source& source : sources_) {
     if (source.range.min <= source.range.max) answer.reads_since = std::min(answer.reads_since.value_or(source.range.min), source.range.min);
-    if (!context_.instant) answer.parts.push_back({source.matchers, source.parts});
+    if (!context_.instant) answer.parts.push_back({selector_text(source.matchers), source.parts});
   }
   Lock lock(notes_mutex_);
   answer.warnings.assign(warnings_.begin(), warnings_.end());

@@ -190,7 +190,7 @@ TEST_CASE("days of a store whose samples are gone are empty without max_source_r
       const std::string body = ask(text, from, to, "");
       CHECK(has(body, empty));
       CHECK(has(body, warning));
-      CHECK(has(body, "max_source_resolution=auto"));
+      CHECK(has(body, "max_source_resolution=5m"));
     }
     CHECK_FALSE(has(ask(text, from, to, "0s"), warning));
   }

@@ -144,10 +144,10 @@ TEST_CASE("an answer says which samples are gone, and how to ask for what is lef
   };
   const auto kept = [&] { return registry.counter("plumbline_query_result_cache_hits_total", "").value(); };
   const std::string warning = R"("warnings":["PromQL warning: the samples before 2023-11-13T22:13:20.000Z are gone, and the downsampled ones that are )"
-                              R"(left are read only when they are asked for: max_source_resolution=auto has rate, increase, delta and the usual )"
+                              R"(left are read only when they are asked for: max_source_resolution=5m (of windows of 10m and more) or 1h (2h and more) has rate, increase, delta and the usual )"
                               R"(..._over_time read them"])";
   const std::string info = R"("infos":["PromQL info: of the time before 2023-11-13T22:13:20.000Z only downsampled samples are left, and {__name__=\"m_total\"} )";
-  const std::string as_buckets = info + R"(is read as those of at most 1h here"])", as_samples = info + R"(is read as samples here"])";
+  const std::string as_buckets = info + R"(is read as those of at most 1h here"])", as_samples = info + R"(is read as samples here: its windows or max_source_resolution are too short for buckets, or it has none"])";
   enum Told { nothing, warned, of_buckets, of_samples };
   const auto told = [&](const std::string& body) {
     INFO(body);
@@ -255,6 +255,9 @@ TEST_CASE("a plan says which selectors are answered by downsampled samples", "[p
   CHECK(plan("rate(m_total[2h])", "3600", "1h").find(R"("seriesRead":1,"seriesMax":300000,"samplesRead":0,)") != std::string::npos);
   CHECK(plan("rate(m_total[2h])", "3600", "1h").find(R"("series":1,"samples":7,)") != std::string::npos);
   CHECK(plan("rate(m_total[2h])", "3600", "").find(R"("seriesRead":0,)") != std::string::npos);
+  // Whichever is read first.
+  for (const char* both : {"m_total - avg_over_time(m_total[2h])", "avg_over_time(m_total[2h]) - m_total", "changes(m_total[2h]) or last_over_time(m_total[2h])"})
+    CHECK(plan(both, "3600", "1h").find(R"("from":"downsampled")") != std::string::npos);
   CHECK(plan("rate(m_total[2h])", "3600", "coarse", 400).find("max_source_resolution") != std::string::npos);
   // The query's warning.
   CHECK(plan("rate(m_total[2h])", "3600", "").find("\"warnings\"") == std::string::npos);

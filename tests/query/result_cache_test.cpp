@@ -234,7 +234,7 @@ TEST_CASE("an answer that is cut into another number of parts is not joined to w
       ++value;
       MatrixSeries series{labels, {}};
       for (std::int64_t t = from; t <= to; ++t) series.samples.push_back({t, value});
-      return Result<Answer>(Answer{Matrix{std::move(series)}, {}, {}, from, {{{model::Matcher::equal("__name__", "m")}, cut}}});
+      return Result<Answer>(Answer{Matrix{std::move(series)}, {}, {}, from, {{R"({__name__="m"})", cut}}});
     });
     REQUIRE(answer);
     std::vector<double> values;
@@ -266,6 +266,35 @@ TEST_CASE("an answer that is cut into another number of parts is not joined to w
   CHECK(ask("max(m)", 2) == Values{9, 9, 10});
   CHECK(ask("max(m)", 2) == Values{9, 9, 10});
   CHECK(reader.resolved == 0);
+}
+
+TEST_CASE("what ends in an error is neither known nor unknown", "[cache]") {
+  const test::MemoryStore store;
+  Registry registry;
+  struct Steady final : test::CountingReader {
+    using CountingReader::CountingReader;
+    std::int64_t changed_since(std::uint64_t, std::string_view) const override { return std::numeric_limits<std::int64_t>::max(); }
+  };
+  const Steady reader(store);
+  ResultCache cache(reader, 1 << 20, &registry);
+  std::optional<Code> error;
+  const auto ask = [&](std::int64_t end) {
+    return cache.answer({"m", 0, end, 1, 300'000}, [&](std::int64_t from, std::int64_t) -> Result<Answer> {
+      if (error) return fail(*error, "so it ends");
+      return Answer{Matrix{{model::Labels::of({{"a", "b"}}), {{from, 1}}}}, {}, {}, from, {}};
+    });
+  };
+  const auto count = [&](const std::string& what) { return registry.counter("plumbline_query_result_cache_" + what + "_total", "").value(); };
+  REQUIRE(ask(2));
+  CHECK(count("misses") == 1);
+  for (const Code code : {Code::timeout, Code::cancelled, Code::over_limit, Code::execution}) {
+    error = code;
+    CHECK(ask(3).error().code == code);
+  }
+  CHECK((count("hits") == 0 && count("misses") == 1 && count("steps") == 0));
+  error.reset();
+  REQUIRE(ask(3));
+  CHECK((count("hits") == 1 && count("misses") == 1 && count("steps") == 3));
 }
 
 TEST_CASE("a kept sum joins to the last bit with new steps, and is added up anew when its parts change", "[cache]") {
