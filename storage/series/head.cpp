@@ -104,7 +104,7 @@ Result<Roaring> Head::present(const Roaring& ids, TimeRange range, const std::fu
       it.equalorlarger((number + 1) * page_series);
       continue;
     }
-    if (go_on && ++pages % pages_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
+    if (go_on && pages++ % pages_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
     Lock lock(at->mutex());
     for (; it != end && *it / page_series == number; ++it)
       if (at->any(*it % page_series, range)) out.add(*it);
