@@ -170,17 +170,16 @@ Status KvStore::replay() {
   });
   Batch batch;
   std::size_t batch_bytes = replay_batch_bytes_first;
-  const auto hand_over = [&](std::uint64_t next) -> Status {
+  const auto hand_over = [&]() -> Status {
     PLUMBLINE_TRY(batch, engines.put(std::move(batch)));
     if (batch.bytes_ever > replay_reuse_bytes) batch = {};
-    batch.first = next;
     batch.count = batch.bytes = 0;
     batch_bytes = std::min(2 * batch_bytes, replay_batch_bytes);
     return {};
   };
   const auto decode = [&](std::uint64_t sequence, std::string_view bytes) -> Status {
     // A hole that a power cut left between two files ends a batch, too.
-    if (batch.count > 0 && (batch.bytes >= batch_bytes || sequence != batch.first + batch.count)) PLUMBLINE_CHECK_OK(hand_over(sequence));
+    if (batch.count > 0 && (batch.bytes >= batch_bytes || sequence != batch.first + batch.count)) PLUMBLINE_CHECK_OK(hand_over());
     if (batch.count == 0) batch.first = sequence;
     if (batch.count == batch.records.size()) batch.records.emplace_back();
     if (const Status decoded = decode_record(bytes, batch.records[batch.count]); !decoded) return fail(decoded.error().in(where(sequence)));
@@ -190,7 +189,7 @@ Status KvStore::replay() {
     return {};
   };
   const auto finish = [&]() -> Status {
-    PLUMBLINE_CHECK_OK(hand_over(0));
+    PLUMBLINE_CHECK_OK(hand_over());
     return engines.finish();
   };
   if (const Status read = journal_->replay(trimmed, decode, finish); !read) {

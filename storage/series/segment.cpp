@@ -251,17 +251,16 @@ std::pair<std::uint16_t, std::uint16_t> SegmentFile::vshards_with(std::uint16_t 
 Status SegmentFile::read(std::span<const SeriesRef> wanted, model::TimeRange range, const ChunkVisitor& visit, bool once) const {
   if (wanted.empty() || !range.overlaps(info().min_t, info().max_t)) return {};
   SegmentWalk walk(*this, once ? nullptr : caches_);
-  std::vector<std::pair<std::size_t, std::size_t>> found;  // in `wanted`, in the directory
+  std::vector<std::pair<std::size_t, std::size_t>> found;  // in `of_group`, in the directory
   for (std::size_t g = 0; g < index_.groups.size(); ++g) {
     const GroupPlace& place = index_.groups[g];
-    const auto from = std::ranges::lower_bound(wanted, SeriesRef{place.first, 0});
-    const auto to = std::ranges::upper_bound(from, wanted.end(), SeriesRef{place.last, 0xffff'ffff});
-    if (std::none_of(from, to, [this](const SeriesRef& s) { return index_.ids.contains(s.id); })) continue;
+    const auto of_group = of_vshards(wanted, place.first, place.last);
+    if (std::ranges::none_of(of_group, [this](const SeriesRef& s) { return index_.ids.contains(s.id); })) continue;
     PLUMBLINE_TRY(const std::shared_ptr<const Directory> held, walk.directory_with(g, [&](const std::vector<SeriesRef>& series) {
       found.clear();
       for (std::size_t i = 0; i < series.size(); ++i) {
-        const auto it = std::ranges::lower_bound(from, to, series[i]);
-        if (it != to && *it == series[i]) found.emplace_back(static_cast<std::size_t>(it - wanted.begin()), i);
+        const auto it = std::ranges::lower_bound(of_group, series[i]);
+        if (it != of_group.end() && *it == series[i]) found.emplace_back(static_cast<std::size_t>(it - of_group.begin()), i);
       }
       std::ranges::sort(found);
       return !found.empty();
@@ -296,12 +295,11 @@ Status SegmentFile::read_histograms(std::span<const SeriesRef> wanted, model::Ti
   SegmentWalk walk(*this);
   for (std::size_t p = 0; p < index_.histograms.size(); ++p) {
     const HistogramsPlace& place = index_.histograms[p];
-    const auto from = std::ranges::lower_bound(wanted, SeriesRef{place.first, 0});
-    const auto to = std::ranges::upper_bound(from, wanted.end(), SeriesRef{place.last, 0xffff'ffff});
-    if (std::none_of(from, to, [this](const SeriesRef& s) { return index_.histogram_ids.contains(s.id); })) continue;
+    const auto of_record = of_vshards(wanted, place.first, place.last);
+    if (std::ranges::none_of(of_record, [this](const SeriesRef& s) { return index_.histogram_ids.contains(s.id); })) continue;
     PLUMBLINE_TRY(const HistogramRecord record, walk.histograms(p));
     for (const HistogramRecord::Block& block : record.blocks()) {
-      if (!range.overlaps(block.min_t, block.max_t) || !std::binary_search(from, to, block.series)) continue;
+      if (!range.overlaps(block.min_t, block.max_t) || !std::ranges::binary_search(of_record, block.series)) continue;
       std::vector<model::HistogramSample> samples;
       if (const Status read = record.read(block, samples); !read)
         return fail(walk.at(Record::histograms, place.number, read.error()));

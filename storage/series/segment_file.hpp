@@ -1,10 +1,12 @@
 // An open segment and the way to its records. Internal to the segment's files.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -15,6 +17,12 @@
 #include "storage/series/segment_histograms.hpp"
 
 namespace plumbline::storage::series {
+
+// Of wanted series, sorted, those of the vshards [first, last].
+inline std::span<const SeriesRef> of_vshards(std::span<const SeriesRef> wanted, std::uint16_t first, std::uint16_t last) {
+  const auto from = std::ranges::lower_bound(wanted, SeriesRef{first, 0});
+  return {from, std::ranges::upper_bound(from, wanted.end(), SeriesRef{last, 0xffff'ffff})};
+}
 
 class SegmentFile final : public Segment {
  public:

@@ -11,16 +11,12 @@ Result<Roaring> SegmentFile::present(std::span<const SeriesRef> wanted, model::T
   Roaring out;
   if (wanted.empty() || !range.overlaps(info().min_t, info().max_t)) return out;
   SegmentWalk walk(*this, caches_);
-  const auto wanted_of = [&](std::uint16_t first, std::uint16_t last) {
-    const auto from = std::ranges::lower_bound(wanted, SeriesRef{first, 0});
-    return std::ranges::subrange(from, std::ranges::upper_bound(from, wanted.end(), SeriesRef{last, 0xffff'ffff}));
-  };
   const auto ends_inside = [&](const auto& times) { return range.contains(times.min_t) || range.contains(times.max_t); };
 
   std::vector<std::size_t> found;                // in the directory
   std::vector<std::optional<bool>> column_inside;  // per time column of the group, once it was looked at
   for (std::size_t g = 0; g < index_.groups.size(); ++g) {
-    const auto of_group = wanted_of(index_.groups[g].first, index_.groups[g].last);
+    const auto of_group = of_vshards(wanted, index_.groups[g].first, index_.groups[g].last);
     if (std::ranges::none_of(of_group, [this](const SeriesRef& s) { return index_.ids.contains(s.id); })) continue;
     if (go_on) PLUMBLINE_CHECK_OK(go_on());
     PLUMBLINE_TRY(const std::shared_ptr<const Directory> directory, walk.directory_with(g, [&](const std::vector<SeriesRef>& series) {
@@ -53,7 +49,7 @@ Result<Roaring> SegmentFile::present(std::span<const SeriesRef> wanted, model::T
 
   for (std::size_t p = 0; p < index_.histograms.size(); ++p) {
     const HistogramsPlace& place = index_.histograms[p];
-    const auto of_record = wanted_of(place.first, place.last);
+    const auto of_record = of_vshards(wanted, place.first, place.last);
     const auto open = [&](const SeriesRef& s) { return index_.histogram_ids.contains(s.id) && !out.contains(s.id); };
     if (std::ranges::none_of(of_record, open)) continue;
     if (go_on) PLUMBLINE_CHECK_OK(go_on());
