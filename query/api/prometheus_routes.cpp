@@ -106,7 +106,6 @@ struct Api {
     const std::string_view wanted = text_param(r, "stats");
     QueryStats stats;
     stats.count_steps = !wanted.empty();
-    const Engine own(*reader, *clock, options);
     Result<Answer> result = fail(Code::timeout, std::string(waited_too_long));
     // The cache may ask twice, within the time of one.
     const Steady deadline = clock->steady() + options.timeout;
@@ -117,7 +116,7 @@ struct Api {
     };
     if (options.timeout > Millis(0) || r.waited == Millis(0)) {
       if (asked.step_ms == 0)
-        result = own.instant(asked.expression, asked.start_ms, &stats);
+        result = Engine(*reader, *clock, options).instant(asked.expression, asked.start_ms, &stats);
       // Stats are of a whole evaluation, and what downsampled samples say depends on the windows of all steps.
       else if (stats.count_steps || text_param(r, "nocache") == "1" || options.resolution_max != Millis(0))
         result = range(asked.start_ms, asked.end_ms);
@@ -152,57 +151,61 @@ struct Api {
     return prometheus_success(json_quote(*text));
   }
 
+  // What the routes that look series, names and values up ask for.
+  struct LookUp {
+    std::size_t limit = 0;
+    model::TimeRange range;
+    std::vector<model::Matchers> selectors;
+    storage::GoOn go_on;
+  };
   // A look-up has the time of a query, and ends when its client goes: over all time it may look at every segment.
-  Result<storage::GoOn> while_asked(const Request& r) const {
+  Result<LookUp> look_up(const Request& r) const {
+    LookUp out;
+    PLUMBLINE_TRY(out.limit, limit_param(r));
+    PLUMBLINE_TRY(out.range, range_params(r));
+    PLUMBLINE_TRY(out.selectors, match_params(r));
     PLUMBLINE_TRY(const Millis left, time_left(r, engine->options().timeout));
     if (left <= Millis(0) && r.waited > Millis(0)) return fail(Code::timeout, std::string(waited_too_long));
-    return [stop = r.gone, time = clock, deadline = clock->steady() + left] { return query::go_on(stop, *time, deadline); };
+    out.go_on = [stop = r.gone, time = clock, deadline = clock->steady() + left] { return query::go_on(stop, *time, deadline); };
+    PLUMBLINE_CHECK_OK(out.go_on());  // a reader need not ask before it begins
+    return out;
   }
 
   Result<Response> series(const Request& r) const {
     if (r.params("match[]").empty()) return fail(Code::invalid_input, "no match[] parameter provided");
-    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
-    PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
-    PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
-    PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
-    PLUMBLINE_CHECK_OK(go_on());  // a reader need not ask before it begins
-    PLUMBLINE_TRY(std::vector<Labels> found, reader->series(selectors, range, limit == 0 ? 0 : limit + 1, go_on));
-    const bool cut = truncate(found, limit);
+    PLUMBLINE_TRY(const LookUp asked, look_up(r));
+    PLUMBLINE_TRY(std::vector<Labels> found,
+                  reader->series(asked.selectors, asked.range, asked.limit == 0 ? 0 : asked.limit + 1, asked.go_on));
+    const bool cut = truncate(found, asked.limit);
     std::string data;
     JsonWriter w(data);
     w.begin_array();
     for (std::size_t i = 0; i < found.size(); ++i) {
-      if (i % series_between_asking == 0) PLUMBLINE_CHECK_OK(go_on());
+      if (i % series_between_asking == 0) PLUMBLINE_CHECK_OK(asked.go_on());
       write_labels(w, found[i]);
     }
     w.end_array();
     return prometheus_success(data, cut ? std::vector{truncated} : std::vector<std::string>{});
   }
 
+  static Result<Response> found_strings(const LookUp& asked, std::vector<std::string> found) {
+    PLUMBLINE_CHECK_OK(asked.go_on());
+    const bool cut = truncate(found, asked.limit);
+    return prometheus_success(json_strings(found), cut ? std::vector{truncated} : std::vector<std::string>{});
+  }
+
   Result<Response> labels(const Request& r) const {
-    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
-    PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
-    PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
-    PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
-    PLUMBLINE_CHECK_OK(go_on());
-    PLUMBLINE_TRY(std::vector<std::string> names, reader->label_names(selectors, range, go_on));
-    PLUMBLINE_CHECK_OK(go_on());
-    const bool cut = truncate(names, limit);
-    return prometheus_success(json_strings(names), cut ? std::vector{truncated} : std::vector<std::string>{});
+    PLUMBLINE_TRY(const LookUp asked, look_up(r));
+    PLUMBLINE_TRY(std::vector<std::string> names, reader->label_names(asked.selectors, asked.range, asked.go_on));
+    return found_strings(asked, std::move(names));
   }
 
   Result<Response> label_values(const Request& r) const {
     const std::string name = unescape_label(r.path_value("name"));
     if (name.empty() || !valid_utf8(name)) return fail(Code::invalid_input, "invalid label name: " + json_quote(name));
-    PLUMBLINE_TRY(const std::size_t limit, limit_param(r));
-    PLUMBLINE_TRY(const model::TimeRange range, range_params(r));
-    PLUMBLINE_TRY(const std::vector<model::Matchers> selectors, match_params(r));
-    PLUMBLINE_TRY(const storage::GoOn go_on, while_asked(r));
-    PLUMBLINE_CHECK_OK(go_on());
-    PLUMBLINE_TRY(std::vector<std::string> values, reader->label_values(name, selectors, range, go_on));
-    PLUMBLINE_CHECK_OK(go_on());
-    const bool cut = truncate(values, limit);
-    return prometheus_success(json_strings(values), cut ? std::vector{truncated} : std::vector<std::string>{});
+    PLUMBLINE_TRY(const LookUp asked, look_up(r));
+    PLUMBLINE_TRY(std::vector<std::string> values, reader->label_values(name, asked.selectors, asked.range, asked.go_on));
+    return found_strings(asked, std::move(values));
   }
 
   Result<Response> metadata(const Request& r) const {

@@ -206,7 +206,7 @@ bool Evaluator::in_parts(const Call& c, const Grid& grid) const {
   if (range.kind != Kind::matrix) return false;
   const auto& m = static_cast<const MatrixSelector&>(range);
   const Timing& timing = timings_.at(&range);
-  const bool summaries = summary_argument(c) != nullptr && by_summaries(timing, grid);
+  const bool summaries = summary_argument(c) != nullptr && by_summaries(timing, grid, sources_[timing.source].loaded);
   return m.selector->extended == Extended::none && read_once(timing.source) && !summaries;
 }
 
@@ -234,7 +234,7 @@ Status Evaluator::range_call(const Call& c, const Grid& grid, const Sink& sink) 
     if (const auto& m = static_cast<const MatrixSelector&>(range); m.selector->extended != Extended::none)
       return extended_call(c, m, grid, sink);
   const Timing& timing = timings_.at(&range);
-  if (const MatrixSelector* m = summary_argument(c); m != nullptr && by_summaries(timing, grid)) {
+  if (const MatrixSelector* m = summary_argument(c); m != nullptr && by_summaries(timing, grid, sources_[timing.source].loaded)) {
     PLUMBLINE_TRY(const bool done, summary_call(c, *m, grid, sink));
     if (done) return {};
   }

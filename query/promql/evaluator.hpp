@@ -196,7 +196,10 @@ class Evaluator {
 
   // summaries.cpp
   const MatrixSelector* summary_argument(const Call& c) const;
-  bool by_summaries(const Timing& timing, const Grid& grid) const;
+  // `loaded`: its samples are in memory already, or would be.
+  bool by_summaries(const Timing& timing, const Grid& grid, bool loaded) const;
+  // Of a read of times of which only downsampled samples are left.
+  void note_gone(const model::Matchers& matchers, std::string_view how);
   static bool summaries_pay(std::int64_t range, std::size_t steps, std::int64_t span);
   // The longest buckets (ms) that may answer windows of that range; 0: samples only.
   std::int64_t resolution(std::int64_t range) const;

@@ -46,15 +46,17 @@ void each_sample(const storage::SeriesPoints& points, const Visit& visit) {
 
 }  // namespace
 
+void Evaluator::note_gone(const model::Matchers& matchers, std::string_view how) {
+  Lock lock(notes_mutex_);
+  infos_.insert("PromQL info: of the time before " + format_rfc3339_ms(tiers_.samples_since) + " only downsampled samples are left, and " +
+                selector_text(matchers) + " is read as " + std::string(how));
+}
+
 Status Evaluator::read(Source& source, bool apart, const SourceVisitor& visit) {
   if (source.range.min > source.range.max) return {};
   PLUMBLINE_CHECK_OK(tick());
-  if (source.range.min < tiers_.samples_since) {
-    Lock lock(notes_mutex_);
-    infos_.insert("PromQL info: of the time before " + format_rfc3339_ms(tiers_.samples_since) + " only downsampled samples are left, and " +
-                  selector_text(source.matchers) +
-                  " is read as samples here: its windows or max_source_resolution are too short for buckets, or it has none");
-  }
+  if (source.range.min < tiers_.samples_since)
+    note_gone(source.matchers, "samples here: its windows or max_source_resolution are too short for buckets, or it has none");
   // Samples are counted here as they come, over all selectors of the query, for the error to be upstream's.
   const storage::SeriesQuery query{source.matchers, source.range, std::numeric_limits<std::uint64_t>::max(),
                                    context_.options.series_max, apart};

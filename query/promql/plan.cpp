@@ -94,8 +94,7 @@ class Evaluator::Planner {
     }
     const MatrixSelector* m = evaluator_.summary_argument(c);
     const Timing* timing = m == nullptr ? nullptr : &evaluator_.timings_.at(m);
-    const bool summaries = timing != nullptr && (evaluator_.resolution(timing->range) > 0 || !loaded_.contains(timing->source)) &&
-                           evaluator_.by_summaries(*timing, grid);
+    const bool summaries = timing != nullptr && evaluator_.by_summaries(*timing, grid, loaded_.contains(timing->source));
     for (const ExprPtr& argument : c.arguments) {
       if (summaries && &unwrap(*argument) == m) {
         const bool turned = turned_while_read(*m);

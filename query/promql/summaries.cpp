@@ -72,9 +72,9 @@ std::int64_t Evaluator::resolution(std::int64_t range) const {
   return 0;
 }
 
-bool Evaluator::by_summaries(const Timing& timing, const Grid& grid) const {
+bool Evaluator::by_summaries(const Timing& timing, const Grid& grid, bool loaded) const {
   if (resolution(timing.range) > 0) return true;
-  return !sources_[timing.source].loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start);
+  return !loaded && summaries_pay(timing.range, grid.count, grid.last() - grid.start);
 }
 
 // The answer is false when some window needs its samples: then nothing was handed to the sink.
@@ -135,11 +135,8 @@ Result<bool> Evaluator::summary_call(const Call& c, const MatrixSelector& m, con
     release(columns);
     return false;
   }
-  if (query.resolution_max > 0 && windows.front().min < tiers_.samples_since) {
-    Lock lock(notes_mutex_);
-    infos_.insert("PromQL info: of the time before " + format_rfc3339_ms(tiers_.samples_since) + " only downsampled samples are left, and " +
-                  selector_text(query.matchers) + " is read as those of at most " + format_duration_ms(query.resolution_max) + " here");
-  }
+  if (query.resolution_max > 0 && windows.front().min < tiers_.samples_since)
+    note_gone(query.matchers, "those of at most " + format_duration_ms(query.resolution_max) + " here");
   count(counts);
   if (context_.stats != nullptr)
     context_.stats->selectors.push_back({selector_text(query.matchers), {windows.front().min, windows.back().max}, series, 0, true});
