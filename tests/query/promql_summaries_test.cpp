@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "query/query.hpp"
+#include "tests/query/counting_reader.hpp"
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
@@ -12,43 +13,16 @@ using namespace plumbline::query;
 namespace {
 
 // A reader that has no summaries: every window is one that needs its samples.
-class SamplesOnly final : public storage::Reader {
+class SamplesOnly final : public test::CountingReader {
  public:
-  explicit SamplesOnly(const test::MemoryStore& store) : store_(store) {}
+  using CountingReader::CountingReader;
   Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
                  const storage::WindowVisitor& visit) const override {
     std::vector<model::WindowSummary> unknown(windows.size());
     unknown[0].count = 1;
     unknown[0].sum = std::numeric_limits<double>::quiet_NaN();
-    return store_.series({query.matchers}, {}, 0)->empty() || (visit(model::Labels(), unknown), true);
+    return series({query.matchers}, {}, 0, {})->empty() || (visit(model::Labels(), unknown), true);
   }
-  Status select(const storage::SeriesQuery& query, const storage::SeriesVisitor& visit) const override {
-    return store_.select(query, visit);
-  }
-  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
-                                            const storage::GoOn& g) const override {
-    return store_.series(s, r, n, g);
-  }
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r,
-                                               const storage::GoOn& g) const override {
-    return store_.label_names(s, r, g);
-  }
-  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r,
-                                                const storage::GoOn& g) const override {
-    return store_.label_values(n, s, r, g);
-  }
-  Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return store_.metadata(m); }
-  Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return store_.scan(q, v); }
-  Result<std::vector<model::Labels>> streams(model::EventKind k, const model::Matchers& m, model::TimeRange r) const override {
-    return store_.streams(k, m, r);
-  }
-  Result<std::vector<std::optional<model::LateLabel>>> late_labels(std::string_view m,
-                                                                  std::span<const std::string> ids) const override {
-    return store_.late_labels(m, ids);
-  }
-
- private:
-  const test::MemoryStore& store_;
 };
 
 }  // namespace

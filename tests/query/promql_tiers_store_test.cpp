@@ -11,6 +11,7 @@
 #include "query/query.hpp"
 #include "route_call.hpp"
 #include "tests/support/support.hpp"
+#include "tests/support/upkeep.hpp"
 
 using namespace plumbline;
 using namespace plumbline::query;
@@ -67,22 +68,8 @@ struct Fixture {
     REQUIRE(store->tiers().any);
   }
   ~Fixture() { CHECK(store->close()); }
-  double files() { return static_cast<double>(registry.counter("plumbline_store_tier_files_total", "").value()); }
-  // Upkeep until there is nothing more to do.
-  void settle() {
-    for (int i = 0; i < 30; ++i) {
-      const double before = files();
-      REQUIRE(store->maintain());
-      if (i > 5 && files() == before) return;
-    }
-    FAIL("upkeep does not end");
-  }
-  void pass_days(int days) {
-    clock.advance(hours(24 * days));
-    REQUIRE(store->maintain());
-    clock.advance(minutes(11));  // a clock that jumped is believed after ten minutes
-    settle();
-  }
+  void settle() { test::settle(*store, registry); }
+  void pass_days(int days) { test::pass_days(*store, registry, clock, days); }
   Answer range(const storage::Reader& reader, const std::string& text, std::int64_t start, std::int64_t end, std::int64_t step, Millis resolution) {
     EngineOptions options;
     options.resolution_max = resolution;

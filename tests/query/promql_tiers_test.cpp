@@ -3,6 +3,7 @@
 
 #include "query/query.hpp"
 #include "route_call.hpp"
+#include "tests/query/counting_reader.hpp"
 #include "tests/support/support.hpp"
 
 using namespace plumbline;
@@ -11,9 +12,9 @@ using namespace plumbline::query;
 namespace {
 
 // No samples, and before `since` a tier that has one series, with seven values in every window.
-class Downsampled final : public storage::Reader {
+class Downsampled final : public test::CountingReader {
  public:
-  explicit Downsampled(std::int64_t since) : since_(since) {}
+  explicit Downsampled(std::int64_t since) : CountingReader(none()), since_(since) {}
   Tiers tiers() const override { return {true, since_}; }
   Result<bool> windows(const storage::SeriesQuery& query, std::span<const model::TimeRange> windows,
                        const storage::WindowVisitor& visit) const override {
@@ -23,34 +24,16 @@ class Downsampled final : public storage::Reader {
     if (query.resolution_max > 0) visit(model::Labels::of({{"__name__", "m_total"}}), all);
     return true;
   }
-  Status select(const storage::SeriesQuery&, const storage::SeriesVisitor&) const override { return {}; }
-  Result<std::vector<model::Labels>> series(const std::vector<model::Matchers>& s, model::TimeRange r, std::size_t n,
-                                            const storage::GoOn& g) const override {
-    return none_.series(s, r, n, g);
-  }
-  Result<std::vector<std::string>> label_names(const std::vector<model::Matchers>& s, model::TimeRange r,
-                                               const storage::GoOn& g) const override {
-    return none_.label_names(s, r, g);
-  }
-  Result<std::vector<std::string>> label_values(std::string_view n, const std::vector<model::Matchers>& s, model::TimeRange r,
-                                                const storage::GoOn& g) const override {
-    return none_.label_values(n, s, r, g);
-  }
-  Result<std::vector<storage::MetricMetadata>> metadata(std::string_view m) const override { return none_.metadata(m); }
-  Status scan(const storage::EventQuery& q, const storage::BlockVisitor& v) const override { return none_.scan(q, v); }
-  Result<std::vector<model::Labels>> streams(model::EventKind k, const model::Matchers& m, model::TimeRange r) const override {
-    return none_.streams(k, m, r);
-  }
-  Result<std::vector<std::optional<model::LateLabel>>> late_labels(std::string_view m, std::span<const std::string> ids) const override {
-    return none_.late_labels(m, ids);
-  }
   // Nothing that answers depend on has changed, as the result cache sees it.
   std::int64_t changed_since(std::uint64_t, std::string_view) const override { return std::numeric_limits<std::int64_t>::max(); }
   void set_since(std::int64_t since) { since_ = since; }
   mutable std::vector<std::int64_t> asked;  // resolution_max of each
 
  private:
-  const test::MemoryStore none_;
+  static const storage::Reader& none() {
+    static const test::MemoryStore store;
+    return store;
+  }
   std::int64_t since_;
 };
 

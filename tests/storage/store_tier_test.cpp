@@ -5,6 +5,7 @@
 #include "storage/series/segment.hpp"
 #include "storage/series/tier_file.hpp"
 #include "store_fixture.hpp"
+#include "tests/support/upkeep.hpp"
 
 using namespace plumbline;
 using namespace plumbline::test;
@@ -63,21 +64,8 @@ struct TierFixture : StoreFixture {
     REQUIRE(store->seal());
   }
   double written() { return static_cast<double>(registry.counter("plumbline_store_tier_files_total", "").value()); }
-  // Upkeep until there is nothing more to do.
-  void settle() {
-    for (int i = 0; i < 30; ++i) {
-      const double before = written();
-      REQUIRE(store->maintain());
-      if (i > 5 && written() == before) return;
-    }
-    FAIL("upkeep does not end");
-  }
-  void pass_days(int days) {
-    clock.advance(hours(24 * days));
-    REQUIRE(store->maintain());
-    clock.advance(minutes(11));  // a clock that jumped is believed after ten minutes
-    settle();
-  }
+  void settle() { test::settle(*store, registry); }
+  void pass_days(int days) { test::pass_days(*store, registry, clock, days); }
   // Of a day, smallest first; with day 0 the tiers.
   std::vector<std::filesystem::path> files(std::int64_t of) const {
     const std::string dated = storage::series::segment_name(static_cast<std::uint32_t>(of / day), 0).substr(0, 9);
