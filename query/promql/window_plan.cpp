@@ -155,7 +155,7 @@ struct Rates {
     for (std::size_t i = 0; i < count; ++i) {
       const double from = first[i * by], result = last[i * by] - from;
       to[i] = result * factor[i];
-      near = (result > 0) & (from >= 0) & !((from > result * limit[i]) & (from > 1e-290)) ? 1.0 : near;
+      near = ((result > 0) & (from >= 0) & !((from > result * limit[i]) & (from > 1e-290))) ? 1.0 : near;
     }
     return near == 0 || !counter;
   }
