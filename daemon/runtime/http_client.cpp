@@ -5,7 +5,6 @@
 #include <thread>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -14,7 +13,6 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -23,6 +21,7 @@
 #include "daemon/base/clock.hpp"
 #include "daemon/base/mutex.hpp"
 #include "daemon/base/text.hpp"
+#include "daemon/runtime/as_result.hpp"
 
 namespace plumbline::runtime {
 namespace asio = boost::asio;
@@ -30,7 +29,6 @@ namespace beast = boost::beast;
 using asio::ip::tcp;
 namespace {
 
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint32_t head_bytes_max = 64u << 10;
 
 // One exchange: shared by the caller, who may give up waiting, and the loop, which finishes it.

@@ -4,14 +4,13 @@
 #include <condition_variable>
 #include <thread>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "daemon/base/mutex.hpp"
+#include "daemon/runtime/as_result.hpp"
 #include "daemon/runtime/core.hpp"
 #include "daemon/runtime/session.hpp"
 
@@ -19,8 +18,6 @@ namespace plumbline::runtime {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 namespace {
-
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 // Out of descriptors, accept() fails at once and for ever: pause instead of spinning.
 constexpr Millis accept_pause{50};

@@ -5,19 +5,17 @@
 #include <memory>
 #include <tuple>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "daemon/base/text.hpp"
+#include "daemon/runtime/as_result.hpp"
 #include "daemon/runtime/chunks.hpp"
 
 namespace plumbline::runtime {
 namespace asio = boost::asio;
 namespace {
-
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 // Bodies of refused requests that are read away so that the connection can go on; longer ones cost the connection.
 constexpr std::uint64_t discard_bytes_max = 64u << 10;

@@ -59,10 +59,23 @@ if(PLUMBLINE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link -D_GLIBCXX_ASSERTIONS)
 endif()
 
+# Most of a build's time goes into parsing the same headers again. In batches of eight sources g++ needs about half the CPU
+# seconds (storage/events under the sanitizers: 18 instead of 34), and a module that was touched is compiled in larger pieces.
+option(PLUMBLINE_BATCHES "compile the sources of a module in batches" OFF)
+if(PLUMBLINE_BATCHES AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(plumbline_options INTERFACE -Wno-subobject-linkage)  # it takes the sources of a batch for headers
+endif()
+
+# plumbline_alone(a.cpp): it has names of its own that other files of its module have, too, and stays out of the batches.
+function(plumbline_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 # plumbline_module(storage SOURCES a.cpp b.cpp PUBLIC plumbline_model PRIVATE RocksDB::rocksdb)
 function(plumbline_module name)
   cmake_parse_arguments(M "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(plumbline_${name} STATIC ${M_SOURCES})
+  set_target_properties(plumbline_${name} PROPERTIES UNITY_BUILD ${PLUMBLINE_BATCHES} UNITY_BUILD_BATCH_SIZE 8)
   target_link_libraries(plumbline_${name} PUBLIC plumbline_options ${M_PUBLIC} PRIVATE ${M_PRIVATE})
 endfunction()
 

@@ -6,6 +6,7 @@
 
 #include "daemon/base/check.hpp"
 #include "storage/kv/fault_disk_state.hpp"
+#include "storage/kv/slices.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -18,8 +19,6 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 using State = FaultDisk::State;
-
-std::string_view view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
 
 // Without doubled and trailing slashes.
 std::string clean(const std::string& path) {

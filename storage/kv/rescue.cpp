@@ -19,6 +19,7 @@
 #include "storage/kv/log_salvage.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
+#include "storage/kv/slices.hpp"
 #include "storage/kv/table_file.hpp"
 #include "storage/kv/table_salvage.hpp"
 
@@ -28,8 +29,6 @@ namespace {
 
 constexpr std::size_t batch_bytes_max = 1u << 20;
 constexpr std::string_view seed_key;  // the empty one, which nothing has
-
-std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 
 std::optional<Family> family_of(std::string_view name) {
   for (int i = 0; i < family_count; ++i)

@@ -24,6 +24,7 @@
 #include "storage/kv/log_judge.hpp"
 #include "storage/kv/rocks_log.hpp"
 #include "storage/kv/rocks_options.hpp"
+#include "storage/kv/slices.hpp"
 #include "storage/kv/space_probe.hpp"
 #include "storage/kv/table_file.hpp"
 
@@ -32,9 +33,6 @@ namespace plumbline::storage::kv {
 namespace {
 
 const std::string nothing_dropped = "; nothing was dropped: restore the file from a backup or move the directory away";
-
-rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
-std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
 
 Error read_error(const rocksdb::Status& status, std::string_view what) {
   const Code code = status.IsCorruption() ? Code::corrupt : Code::io;

@@ -13,12 +13,11 @@
 #include "daemon/base/check.hpp"
 #include "storage/kv/durable_directory.hpp"
 #include "storage/kv/kill_point.hpp"
+#include "storage/kv/slices.hpp"
 
 namespace plumbline::storage::kv {
 
 namespace {
-
-rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
 Error read_error(const rocksdb::Status& status, const std::string& path) {
   const bool damaged = status.IsCorruption() || status.IsInvalidArgument() || status.IsNotSupported();

@@ -10,6 +10,7 @@
 #include <rocksdb/table_properties.h>
 
 #include "daemon/base/bytes.hpp"
+#include "storage/kv/slices.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -20,9 +21,6 @@ constexpr std::size_t handles_bytes = 40;
 constexpr std::uint64_t magic = 0x88e241b785f4cff7;
 constexpr std::size_t internal_bytes = 8;  // sequence number and type, behind a user key
 constexpr std::uint64_t index_bytes_max = 256u << 20;
-
-std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
-rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
 
 // Per block a key that is not smaller than its last one and smaller than the first of the next. Empty: they cannot be had.
 // RocksDB has verified the index's checksum when it opened the table.
