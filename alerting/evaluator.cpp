@@ -194,6 +194,7 @@ Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, cons
     out.breaches.push_back(std::move(breaches));
     return out;
   }
+  if (!report->notes.empty()) out.insufficient = report->notes.front();
   DriftStep step = drift_step(spec, *report, before.streaks, ts_ms);
   out.series = std::move(step.series);
   out.streaks = std::move(step.streaks);

@@ -211,6 +211,7 @@ struct DriftReport {
   std::uint64_t reference_rows = 0;
   std::uint64_t window_rows = 0;
   std::vector<DriftScore> scores;
+  std::vector<std::string> notes;
 };
 
 struct PerformanceReport {

@@ -74,6 +74,12 @@ void write_window(JsonWriter& json, const Window& window) {
   json.field("where", window.where).end_object();
 }
 
+void write_notes(JsonWriter& json, const std::vector<std::string>& notes) {
+  json.key("notes").begin_array();
+  for (const std::string& note : notes) json.string(note);
+  json.end_array();
+}
+
 void optional_number(JsonWriter& json, std::string_view name, const std::optional<double>& value) {
   json.key(name);
   if (value) json.number(*value);
@@ -233,7 +239,9 @@ http::Response show_drift(const Models::Impl& models, const Clock& clock, const 
       if (!s.reason.empty()) json.field("reason", s.reason);
       json.end_object();
     }
-    json.end_array().end_object();
+    json.end_array();
+    write_notes(json, report->notes);
+    json.end_object();
   });
 }
 
@@ -262,9 +270,8 @@ http::Response show_performance(const Models::Impl& models, const Clock& clock, 
     optional_number(json, "roc_auc", report->roc_auc);
     optional_number(json, "mae", report->mae);
     optional_number(json, "rmse", report->rmse);
-    json.key("notes").begin_array();
-    for (const std::string& note : report->notes) json.string(note);
-    json.end_array().end_object();
+    write_notes(json, report->notes);
+    json.end_object();
   });
 }
 

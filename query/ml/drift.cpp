@@ -192,9 +192,8 @@ Result<DriftReport> compute_drift(const StoppingReader& reader, const Reference&
     }
     return {};
   };
-  PLUMBLINE_CHECK_OK(scan_records(reader, what, on_block, visit));
-
   DriftReport report;
+  PLUMBLINE_TRY(report.notes, scan_records(reader, what, on_block, visit));
   report.model = request.model;
   report.reference = reference.id();
   report.reference_hash = reference.hash;

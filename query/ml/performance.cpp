@@ -29,7 +29,9 @@ bool present(const model::Value& v) {
   return number_of(v).has_value();
 }
 
-Result<std::vector<Row>> read_rows(const storage::Reader& reader, const std::string& model, const Window& window) {
+// `notes`: see scan_records().
+Result<std::vector<Row>> read_rows(const storage::Reader& reader, const std::string& model, const Window& window,
+                                   std::vector<std::string>& notes) {
   namespace field = model::field;
   std::vector<Row> rows;
   const std::string class_prefix(field::class_score_prefix);
@@ -63,7 +65,7 @@ Result<std::vector<Row>> read_rows(const storage::Reader& reader, const std::str
                      window,
                      {std::string(field::prediction), std::string(field::label), std::string(field::prediction_id),
                       std::string(field::score), class_prefix + "*"}};
-  PLUMBLINE_CHECK_OK(scan_records(reader, what, on_block, visit));
+  PLUMBLINE_TRY(notes, scan_records(reader, what, on_block, visit));
   return rows;
 }
 
@@ -295,9 +297,9 @@ Status classification(const std::vector<const Row*>& rows, const Kinds& kinds, b
 
 Result<PerformanceReport> compute_performance(const StoppingReader& reader, const std::string& model, const Window& window,
                                               const std::optional<std::string>& positive_class) {
-  PLUMBLINE_TRY(std::vector<Row> rows, read_rows(reader, model, window));
-  PLUMBLINE_CHECK_OK(join_labels(reader, model, rows));
   PerformanceReport report;
+  PLUMBLINE_TRY(std::vector<Row> rows, read_rows(reader, model, window, report.notes));
+  PLUMBLINE_CHECK_OK(join_labels(reader, model, rows));
   report.model = model;
   report.window = window;
   report.predictions = rows.size();

@@ -19,10 +19,13 @@ struct Records {
   std::vector<std::string> columns;
 };
 
+// Gives a note for each column that the filter names and none of the window's records has: a misspelt name looks like a window without
+// records otherwise. No notes when the window has none.
 // Fails: invalid_input (an empty or reversed window, the filter), what the reader says, and what `visit` says.
 // `visit(block, row)` is called for each row that passes; `on_block` (may be empty) before the rows of a block.
 using RowVisitor = std::function<Status(const storage::RowBlock& block, std::size_t row)>;
 using BlockStart = std::function<void(const storage::RowBlock& block)>;
-Status scan_records(const storage::Reader& reader, const Records& what, const BlockStart& on_block, const RowVisitor& visit);
+Result<std::vector<std::string>> scan_records(const storage::Reader& reader, const Records& what, const BlockStart& on_block,
+                                              const RowVisitor& visit);
 
 }  // namespace plumbline::query::ml

@@ -340,6 +340,7 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
     score.m = 700;
     score.verdict = *verdict;
     report.scores = {score};
+    if (*verdict == query::Verdict::insufficient_data) report.notes = {"where: no record of the window has \"feature.x\""};
     return report;
   };
   Rig& rig = w.start(rules);
@@ -359,6 +360,7 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
   verdict = query::Verdict::insufficient_data;
   rig.advance(180s);
   CHECK(rig.state() == "firing");
+  CHECK(rig.core.view().units[0].insufficient == "where: no record of the window has \"feature.x\"");
   CHECK(rig.client.requests.size() == 1);
   verdict = query::Verdict::ok;
   rig.advance(120s);

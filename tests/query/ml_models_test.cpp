@@ -102,6 +102,32 @@ TEST_CASE_METHOD(Fixture, "a pinned window against later windows: quiet stays ok
   CHECK(models.drift(request).error().code == Code::not_found);
 }
 
+TEST_CASE_METHOD(Fixture, "a filter over what no record of the window has is said") {
+  traffic(t0, 500, 0, 0.5, 1);
+  REQUIRE(models.pin_reference("m", "r", {t0, t0 + 500, ""}));
+  DriftRequest request;
+  request.model = "m";
+  request.window = {t0, t0 + 500, "agee > 3 or age > -1000"};
+  const std::vector<std::string> notes = {
+      "where: no record of the window has \"feature.agee\", and what is missing passes no comparison but != and !~"};
+  auto report = models.drift(request);
+  REQUIRE(report);
+  CHECK(report->window_rows == 500);
+  CHECK(report->notes == notes);
+  auto performance = models.performance("m", request.window);
+  REQUIRE(performance);
+  REQUIRE(!performance->notes.empty());
+  CHECK(performance->notes.front() == notes.front());
+  request.window.where = "age > -1000";
+  report = models.drift(request);
+  REQUIRE(report);
+  CHECK(report->notes.empty());
+  request.window = {t0 + 50'000, t0 + 60'000, "agee > 3"};  // no records: nothing is known of their columns
+  report = models.drift(request);
+  REQUIRE(report);
+  CHECK(report->notes.empty());
+}
+
 TEST_CASE_METHOD(Fixture, "too little data is a verdict of its own, with its reason") {
   traffic(t0, 2000, 0, 0.5, 1);
   traffic(t0 + 10'000, 50, 3, 0.5, 2);
