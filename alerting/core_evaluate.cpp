@@ -203,7 +203,7 @@ Status Core::commit(std::size_t unit_index, std::size_t main_rule, Evaluated eva
   const std::int64_t now_ms = needs_.clock.now_ms();
   if (!runtime.insufficient.empty() && now_ms - runtime.insufficient_logged_ms >= 60'000) {
     runtime.insufficient_logged_ms = now_ms;
-    needs_.log.info("drift rule has insufficient data",
+    needs_.log.warn("drift rule has insufficient data",
                     {{"rule", unit.drift->name}, {"reason", runtime.insufficient}});
   }
   return limit;

@@ -113,6 +113,16 @@ class Planner {
     return plan_.external_url + "/api/v1/query?query=" + percent_escape(expr);
   }
 
+  // The rule's own question; of the window that ends when it is followed.
+  std::string drift_link(const DriftSpec& spec) const {
+    std::string features;
+    for (const std::string& name : spec.features) features += (features.empty() ? "&features=" : ",") + percent_escape(name);
+    const std::string where = spec.where.empty() ? "" : "&where=" + percent_escape(spec.where);
+    return fmt::format("{}/api/v1/models/{}/drift?reference={}&statistic={}&window={}&threshold={}&rows_min={}{}{}", plan_.external_url,
+                       percent_escape(spec.model), percent_escape(spec.reference), query::name_of(spec.statistic),
+                       format_duration_ms(spec.window.count()), format_number(spec.threshold), spec.rows_min, features, where);
+  }
+
   void schedule(PlannedUnit& unit, const Place& place, Millis interval) {
     if (interval.count() <= 0) {
       error(place, "interval must be above zero");
@@ -296,9 +306,7 @@ class Planner {
       rule.expr = fmt::format("plumbline_drift_verdict{{rule={}}} == 1", json_quote(spec.name));
       rule.labels = templates(spec.labels, "label", spec.place, context);
       rule.annotations = templates(spec.annotations, "annotation", spec.place, context);
-      rule.generator_url = fmt::format("{}/api/v1/models/{}/drift?reference={}&statistic={}",
-                                       plan_.external_url, percent_escape(spec.model),
-                                       percent_escape(spec.reference), query::name_of(spec.statistic));
+      rule.generator_url = drift_link(spec);
       unit.rules.push_back(std::move(rule));
       plan_.units.push_back(std::move(unit));
     }

@@ -47,7 +47,8 @@ void write_alert(JsonWriter& json, const Alert& alert) {
   json.end_object();
 }
 
-void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& runtime, bool with_alerts) {
+// `silent`: why the rule can say nothing, though nothing failed. Empty: it can.
+void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& runtime, const std::string& silent, bool with_alerts) {
   json.begin_object();
   if (rule.alerting) {
     const bool firing = std::any_of(runtime.alerts.begin(), runtime.alerts.end(), [](const auto& entry) {
@@ -80,8 +81,9 @@ void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& ru
       for (const auto& [labels, alert] : runtime.alerts) write_alert(json, alert);
     json.end_array();
   }
-  json.field("health", name_of(runtime.health));
-  if (!runtime.last_error.empty()) json.field("lastError", runtime.last_error);
+  const bool blind = runtime.health == Health::ok && !silent.empty();
+  json.field("health", name_of(blind ? Health::unknown : runtime.health));
+  if (const std::string& why = blind ? silent : runtime.last_error; !why.empty()) json.field("lastError", why);
   json.field("evaluationTime", runtime.seconds);
   json.field("lastEvaluation", time_text(runtime.last_ms));
   json.field("type", rule.alerting ? "alerting" : "recording");
@@ -117,7 +119,7 @@ http::Response rules_response(const View& view, const http::Request& request) {
     if (rules.empty() && (!type.empty() || !request.params("rule_name[]").empty())) continue;
     json.begin_object().field("name", unit.name).field("file", unit.file).key("rules").begin_array();
     for (const std::size_t r : rules)
-      write_rule(json, unit.rules[r], runtime.rules[r], exclude != "true" && exclude != "1");
+      write_rule(json, unit.rules[r], runtime.rules[r], runtime.insufficient, exclude != "true" && exclude != "1");
     json.end_array();
     json.field("interval", static_cast<double>(unit.interval_ms) / 1000);
     json.field("limit", unit.limit);
@@ -167,9 +169,7 @@ http::Response slos_response(const View& view) {
     const auto period = runtime.burns.find(slo.window);
     const bool known = period != runtime.burns.end();
     optional("error_ratio", known ? period->second.ratio : std::nullopt);
-    optional(
-        "error_budget_remaining_ratio",
-        known ? std::optional<double>(budget_remaining(unit.budget, period->second.ratio)) : std::nullopt);
+    optional("error_budget_remaining_ratio", budget_remaining(unit.budget, known ? period->second.ratio : std::nullopt));
     json.key("burn_rates").begin_array();
     for (const auto& [window, burn] : runtime.burns) {
       json.begin_object().field("window", format_duration_ms(window.count()));

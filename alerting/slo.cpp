@@ -163,8 +163,9 @@ std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::str
   return out;
 }
 
-double budget_remaining(const Budget& budget, std::optional<double> period_ratio) {
-  return period_ratio ? 1 - *period_ratio / budget.value() : 1;
+std::optional<double> budget_remaining(const Budget& budget, std::optional<double> period_ratio) {
+  if (!period_ratio) return std::nullopt;
+  return 1 - *period_ratio / budget.value();
 }
 
 std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget& budget, const Burns& burns,
@@ -180,9 +181,8 @@ std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget&
       static_cast<double>(budget.denominator - budget.numerator) / static_cast<double>(budget.denominator);
   out.push_back(series("plumbline_slo_objective", slo, std::nullopt, objective, ts_ms));
   const auto period = burns.find(slo.window);
-  if (period != burns.end())
-    out.push_back(series("plumbline_slo_error_budget_remaining_ratio", slo, std::nullopt,
-                         budget_remaining(budget, period->second.ratio), ts_ms));
+  const auto remaining = budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio);
+  if (remaining) out.push_back(series("plumbline_slo_error_budget_remaining_ratio", slo, std::nullopt, *remaining, ts_ms));
   return out;
 }
 
@@ -195,7 +195,7 @@ StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burn
   const double fast = burn(pair.long_window), now = burn(pair.short_window);
   const auto period = burns.find(slo.window);
   const double remaining =
-      budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio);
+      budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio).value_or(1);
   // At burn rate k the whole budget lasts period/k; what is left of it lasts that share. Old errors that roll
   // out of the window are ignored, so this is the pessimistic end.
   const std::string exhausted =

@@ -56,8 +56,8 @@ std::vector<std::string> severities_of(const std::vector<BurnWindow>& windows);
 std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity,
                                 const Budget& budget, const Burns& burns);
 
-// 1 - consumed; below zero when more than the budget is gone; 1 when there were no events.
-double budget_remaining(const Budget& budget, std::optional<double> period_ratio);
+// 1 - consumed; below zero when more than the budget is gone; nothing when there were no events.
+std::optional<double> budget_remaining(const Budget& budget, std::optional<double> period_ratio);
 
 // plumbline_slo_error_ratio, _burn_rate, _objective, _error_budget_remaining_ratio at ts.
 std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget& budget, const Burns& burns,

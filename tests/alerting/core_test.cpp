@@ -323,6 +323,8 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
   spec.name = "fraud-psi";
   spec.model = "fraud";
   spec.reference = "training";
+  spec.features = {"age"};
+  spec.where = "segment.channel=\"web\"";
   spec.labels = {{"severity", "ticket"}, {"model", "not this"}};
   spec.annotations = {{"summary", "{{ $labels.feature }}: {{ $value }}"}};
   rules.drift = {spec};
@@ -347,6 +349,7 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
   rig.advance(60s);
   CHECK(rig.rule().health == Health::ok);
   CHECK(rig.core.view().units[0].insufficient == "no model fraud");
+  CHECK(rules_response(rig.core.view(), {}).body.find("\"health\":\"unknown\",\"lastError\":\"no model fraud\"") != std::string::npos);
   CHECK(asked.window.end_ns - asked.window.start_ns == 3'600'000'000'000);
   verdict = query::Verdict::drifted;
   rig.advance(60s);
@@ -355,7 +358,10 @@ TEST_CASE("a drift rule waits for its model, fires per feature, and keeps firing
             "{\"alertname\":\"fraud-psi\",\"cluster\":\"eu\",\"feature\":\"age\",\"model\":\"fraud\","
             "\"reference\":\"training\",\"severity\":\"ticket\",\"statistic\":\"psi\"}") !=
         std::string::npos);
+  CHECK(rules_response(rig.core.view(), {}).body.find("\"health\":\"ok\"") != std::string::npos);
   CHECK(rig.client.requests[0].body.find("\"summary\":\"age: 0.42\"") != std::string::npos);
+  CHECK(rig.client.requests[0].body.find("\"generatorURL\":\"http://plumb/api/v1/models/fraud/drift?reference=training&statistic=psi"
+                                         "&window=1h&threshold=0.25&rows_min=200&features=age&where=segment.channel%3D%22web%22\"") != std::string::npos);
   CHECK(rig.client.requests[0].body.find("\"reference_version\":\"training@2\"") != std::string::npos);
   verdict = query::Verdict::insufficient_data;
   rig.advance(180s);

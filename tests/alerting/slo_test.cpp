@@ -87,7 +87,7 @@ TEST_CASE("no events burn nothing, a missing error series is no error", "[alerti
   CHECK(error_ratio({std::nullopt, 5.0}) == 0.0);
   CHECK(error_ratio({1.0, 4.0}) == 0.25);
   const Budget budget = *parse_objective("99");
-  CHECK(budget_remaining(budget, std::nullopt) == 1);
+  CHECK(budget_remaining(budget, std::nullopt) == std::nullopt);  // no events: nothing is claimed
   CHECK(budget_remaining(budget, 0.005) == 0.5);
   CHECK(budget_remaining(budget, 0.02) == -1);
 }
