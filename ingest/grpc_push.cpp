@@ -125,7 +125,7 @@ Decoded translate_push(const v1::PushInferencesRequest& request, std::int64_t no
     in.label = value_of(r.label());
     if (r.has_score()) in.score = r.score();
     if (r.has_latency_ms()) in.latency_ms = r.latency_ms();
-    if (const Status added = add_inference(batch, std::move(in), now_ns); !added)
+    if (const auto added = add_inference(batch, std::move(in), now_ns); !added)
       refused.add(refusal_of(added.error(), indexed("records", i)));
   }
   return {std::move(batch), refused.take()};

@@ -24,12 +24,15 @@ struct Rejection {
   std::string reason;   // stable word for plumbline_ingest_refused_total{reason=}: missing_name, duplicate_label, wrong_type...
   std::string message;  // names the place: "row 3: feature 'age' is a number, got a string"
   std::uint64_t count = 1;
+  std::uint64_t row = 0;  // in the request, from 1; 0: not known
 };
 
 // What a decoder makes of one request.
 struct Decoded {
   storage::WriteBatch batch;
   std::vector<Rejection> rejections;
+  // By group of batch.events: which row of the request each of its rows was, from 1, for what the sink refuses. May be shorter, or empty.
+  std::vector<std::vector<std::uint64_t>> row_numbers = {};
 };
 
 // What became of one request: the stored part, and every refused row with its reason (from decoder, schema and store).

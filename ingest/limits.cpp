@@ -14,20 +14,20 @@ std::expected<model::Labels, Rejection> rejected(std::expected<model::Labels, mo
 
 }  // namespace
 
-void Rejections::add(std::string_view reason, std::string message, std::uint64_t count) {
-  if (count == 0) return;
+void Rejections::add(Rejection rejection) {
+  if (rejection.count == 0) return;
   std::size_t same = 0;
   Rejection* last = nullptr;
   for (Rejection& r : list_)
-    if (r.reason == reason) {
+    if (r.reason == rejection.reason) {
       ++same;
       last = &r;
     }
   if (same >= limit::refusals_named_max) {
-    last->count += count;
+    last->count += rejection.count;
     return;
   }
-  list_.push_back({std::string(reason), std::move(message), count});
+  list_.push_back(std::move(rejection));
 }
 
 bool Rejections::wants_message(std::string_view reason) const {

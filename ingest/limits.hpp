@@ -41,8 +41,8 @@ using model::printable;
 // Rejections by reason, each reason's examples bounded however many rows there are.
 class Rejections {
  public:
-  void add(std::string_view reason, std::string message, std::uint64_t count = 1);
-  void add(const Rejection& rejection) { add(rejection.reason, rejection.message, rejection.count); }
+  void add(std::string_view reason, std::string message, std::uint64_t count = 1) { add({std::string(reason), std::move(message), count}); }
+  void add(Rejection rejection);
   // False: the next add() with this reason will only count, so its message need not be composed.
   bool wants_message(std::string_view reason) const;
   std::vector<Rejection> take() { return std::move(list_); }

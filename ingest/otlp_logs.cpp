@@ -117,7 +117,7 @@ Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest&
         };
         if (is_inference(record)) {
           Result<InferenceInput> input = inference_of(record);
-          const Status added = input ? add_inference(inferences.batch, std::move(*input), now_ns) : Status(fail(input.error()));
+          const auto added = input ? add_inference(inferences.batch, std::move(*input), now_ns) : fail(input.error());
           if (!added) {
             const Rejection refusal = refusal_of(added.error(), place());
             out.refuse({refusal.reason, refusal.message, 1}, [] { return std::string("ml.inference"); });

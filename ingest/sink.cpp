@@ -44,13 +44,13 @@ struct Sink::Impl {
   Mutex log_mutex;
   std::map<std::pair<std::string, std::string>, Steady> logged PLUMBLINE_GUARDED_BY(log_mutex);
 
-  FeatureSchema::Verdict check(const storage::WriteBatch& batch) {
+  FeatureSchema::Verdict check(const Decoded& decoded) {
     ReadLock lock(schema_mutex);
-    return schema.check(batch.events);
+    return schema.check(decoded.batch.events, decoded.row_numbers);
   }
 
-  Result<storage::WriteReceipt> store(storage::WriteBatch& batch, Rejections& rejections);
-  Result<storage::WriteReceipt> store_teaching(storage::WriteBatch& batch, Rejections& rejections);
+  Result<storage::WriteReceipt> store(Decoded& decoded, Rejections& rejections);
+  Result<storage::WriteReceipt> store_teaching(Decoded& decoded, Rejections& rejections);
   void count(std::string_view protocol, const Receipt& receipt);
   void count_failure(std::string_view protocol, const Error& error);
   bool may_log(std::string_view protocol, std::string_view reason);
@@ -67,7 +67,8 @@ void drop_refused(storage::WriteBatch& batch, FeatureSchema::Verdict& verdict, R
     std::size_t kept = 0;
     for (std::size_t r = 0; r < rows.size(); ++r) {
       if (next < verdict.refused.size() && verdict.refused[next].group == group && verdict.refused[next].row == r) {
-        rejections.add(verdict.refused[next].reason, std::move(verdict.refused[next].message));
+        auto& refused = verdict.refused[next];
+        rejections.add({std::move(refused.reason), std::move(refused.message), 1, refused.number});
         ++next;
         continue;
       }
@@ -87,19 +88,21 @@ bool has_inferences(const storage::WriteBatch& batch) {
 
 }  // namespace
 
-Result<storage::WriteReceipt> Sink::Impl::store(storage::WriteBatch& batch, Rejections& rejections) {
+Result<storage::WriteReceipt> Sink::Impl::store(Decoded& decoded, Rejections& rejections) {
+  storage::WriteBatch& batch = decoded.batch;
   if (has_inferences(batch)) {
-    FeatureSchema::Verdict verdict = check(batch);
-    if (!verdict.learned.empty()) return store_teaching(batch, rejections);
+    FeatureSchema::Verdict verdict = check(decoded);
+    if (!verdict.learned.empty()) return store_teaching(decoded, rejections);
     drop_refused(batch, verdict, rejections);
   }
   if (batch.empty()) return storage::WriteReceipt{};
   return writer.write(std::move(batch));
 }
 
-Result<storage::WriteReceipt> Sink::Impl::store_teaching(storage::WriteBatch& batch, Rejections& rejections) {
+Result<storage::WriteReceipt> Sink::Impl::store_teaching(Decoded& decoded, Rejections& rejections) {
   Lock lock(teaching);
-  FeatureSchema::Verdict verdict = check(batch);  // again: another teacher may have been first
+  storage::WriteBatch& batch = decoded.batch;
+  FeatureSchema::Verdict verdict = check(decoded);  // again: another teacher may have been first
   drop_refused(batch, verdict, rejections);
   {
     ReadLock read(schema_mutex);
@@ -171,7 +174,7 @@ Result<Receipt> Sink::accept(std::string_view protocol, Decoded decoded) {
       .add();
   Rejections rejections;
   for (const Rejection& r : decoded.rejections) rejections.add(r);
-  Result<storage::WriteReceipt> stored = impl_->store(decoded.batch, rejections);
+  Result<storage::WriteReceipt> stored = impl_->store(decoded, rejections);
   if (!stored) {
     impl_->count_failure(protocol, stored.error());
     return fail(std::move(stored).error());

@@ -10,9 +10,10 @@ constexpr std::uint8_t stored_version = 1;
 
 std::string with_article(FeatureType type) { return "a " + std::string(name_of(type)); }
 
-// How a refused row is named: by its position among the rows of its stream in this request, and its id where it has one.
-std::string place_of(std::string_view model, const model::Row& row, std::size_t index) {
-  std::string place = "model " + printable(model) + " row " + std::to_string(index + 1);
+// How a refused row is named: by its number in the request where the decoder told, and its id where it has one.
+std::string place_of(std::string_view model, const model::Row& row, std::uint64_t number) {
+  std::string place = number == 0 ? "" : "row " + std::to_string(number) + ": ";
+  place += "model " + printable(model);
   if (const model::Value* id = row.find(model::field::prediction_id))
     if (const auto* text = std::get_if<std::string>(id)) place += " (prediction_id " + printable(*text) + ")";
   return place;
@@ -47,7 +48,8 @@ std::optional<FeatureType> type_of(const model::Value& value) {
   return std::nullopt;
 }
 
-FeatureSchema::Verdict FeatureSchema::check(const std::vector<model::StreamRows>& events) const {
+FeatureSchema::Verdict FeatureSchema::check(const std::vector<model::StreamRows>& events,
+                                             const std::vector<std::vector<std::uint64_t>>& row_numbers) const {
   Verdict verdict;
   for (std::size_t g = 0; g < events.size(); ++g) {
     const model::StreamRows& group = events[g];
@@ -59,6 +61,7 @@ FeatureSchema::Verdict FeatureSchema::check(const std::vector<model::StreamRows>
     if (const auto it = verdict.learned.find(model); it != verdict.learned.end()) learned = &it->second;
 
     for (std::size_t r = 0; r < group.rows.size(); ++r) {
+      const std::uint64_t number = g < row_numbers.size() && r < row_numbers[g].size() ? row_numbers[g][r] : 0;
       FeatureTypes fresh;  // only a row that is stored teaches
       bool good = true;
       for (const model::Field& f : group.rows[r].fields) {
@@ -71,8 +74,8 @@ FeatureSchema::Verdict FeatureSchema::check(const std::vector<model::StreamRows>
           fresh.emplace(feature, *type);
         } else if (*expected != *type) {
           verdict.refused.push_back({g, r, "wrong_type",
-                                     place_of(model, group.rows[r], r) + ": feature " + printable(feature) + " is " +
-                                         with_article(*expected) + ", got " + with_article(*type)});
+                                     place_of(model, group.rows[r], number) + ": feature " + printable(feature) + " is " +
+                                         with_article(*expected) + ", got " + with_article(*type), number});
           good = false;
           break;
         }
@@ -81,8 +84,8 @@ FeatureSchema::Verdict FeatureSchema::check(const std::vector<model::StreamRows>
       const std::size_t total = (known ? known->size() : 0) + (learned ? learned->size() : 0) + fresh.size();
       if (total > features_max) {
         verdict.refused.push_back({g, r, "too_many_features",
-                                   place_of(model, group.rows[r], r) + ": it would be feature number " +
-                                       std::to_string(total) + " of the model, the limit is " + std::to_string(features_max)});
+                                   place_of(model, group.rows[r], number) + ": it would be feature number " +
+                                       std::to_string(total) + " of the model, the limit is " + std::to_string(features_max), number});
         continue;
       }
       if (learned == nullptr) learned = &verdict.learned[model];

@@ -109,15 +109,15 @@ Status normalise(InferenceInput& in) {
 
 // The batch's rows of this stream. Only the newest groups are searched: a request that alternates over more
 // streams than this gets more groups, which costs it nothing, where a full search would be quadratic.
-std::vector<model::Row>& rows_of(storage::WriteBatch& batch, model::Labels stream) {
+std::size_t group_of(storage::WriteBatch& batch, model::Labels stream) {
   constexpr std::size_t groups_searched = 64;
   const std::size_t count = batch.events.size();
   for (std::size_t i = 0; i < std::min(count, groups_searched); ++i) {
     model::StreamRows& group = batch.events[count - 1 - i];
-    if (group.kind == model::EventKind::inference && group.stream == stream) return group.rows;
+    if (group.kind == model::EventKind::inference && group.stream == stream) return count - 1 - i;
   }
   batch.events.push_back({model::EventKind::inference, std::move(stream), {}});
-  return batch.events.back().rows;
+  return count;
 }
 
 void put(model::Row& row, std::string name, Value value) {
@@ -137,7 +137,7 @@ void put_all(model::Row& row, std::string_view prefix, Pairs pairs) {
 
 }  // namespace
 
-Result<void> add_inference(storage::WriteBatch& batch, InferenceInput input, std::int64_t now_ns) {
+Result<std::size_t> add_inference(storage::WriteBatch& batch, InferenceInput input, std::int64_t now_ns) {
   PLUMBLINE_CHECK_OK(normalise(input));
   std::vector<model::Label> labels{{"model", std::move(input.model)}};
   if (!input.version.empty()) labels.push_back({"version", std::move(input.version)});
@@ -159,8 +159,9 @@ Result<void> add_inference(storage::WriteBatch& batch, InferenceInput input, std
   put_all(row, f::segment_prefix, std::move(input.segment));
   if (input.latency_ms) put(row, std::string(f::latency_ms), *input.latency_ms);
   put_text(row, f::status, std::move(input.status));
-  rows_of(batch, std::move(*stream)).push_back(std::move(row));
-  return {};
+  const std::size_t group = group_of(batch, std::move(*stream));
+  batch.events[group].rows.push_back(std::move(row));
+  return group;
 }
 
 Result<void> add_late_label(storage::WriteBatch& batch, model::LateLabel label) {

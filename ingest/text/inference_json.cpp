@@ -97,7 +97,7 @@ Status read_time(JsonNode& node, std::optional<std::int64_t>& out) {
   out = json_time_ns(node);
   if (!out)
     return refuse("invalid_time",
-                  "time " + json_quote(node.text.substr(0, 40)) + " is neither RFC 3339 nor a Unix time");
+                  "time " + json_quote(node.text.substr(0, 40)) + " is neither RFC 3339 with its zone (2026-11-27T10:00:00Z) nor a Unix time");
   return {};
 }
 
@@ -163,23 +163,26 @@ Status check_object(const JsonNode& row) {
   return {};
 }
 
-Status add_record(JsonNode row, std::int64_t now_ns, storage::WriteBatch& batch) {
+Status add_record(JsonNode row, std::int64_t now_ns, JsonRows& out) {
   PLUMBLINE_CHECK_OK(check_object(row));
   InferenceInput in;
   for (JsonNode& member : row.children) PLUMBLINE_CHECK_OK(read_member(member, in));
-  return add_inference(batch, std::move(in), now_ns);
+  PLUMBLINE_TRY(const std::size_t group, add_inference(out.batch, std::move(in), now_ns));
+  out.row_numbers.resize(out.batch.events.size());
+  out.row_numbers[group].push_back(out.rows);
+  return {};
 }
 
-Status add_label(JsonNode row, std::int64_t now_ns, storage::WriteBatch& batch) {
+Status add_label(JsonNode row, std::int64_t now_ns, JsonRows& out) {
   PLUMBLINE_CHECK_OK(check_object(row));
   model::LateLabel label;
   std::optional<std::int64_t> time_ns;
   for (JsonNode& member : row.children) PLUMBLINE_CHECK_OK(read_label_member(member, label, time_ns));
   label.time_ns = time_ns.value_or(now_ns);
-  return add_late_label(batch, std::move(label));
+  return add_late_label(out.batch, std::move(label));
 }
 
-using AddRow = std::function<Status(JsonNode, storage::WriteBatch&)>;
+using AddRow = std::function<Status(JsonNode, JsonRows&)>;  // called with its row counted already
 
 std::string row_place(std::size_t row) {
   return "row " + std::to_string(row);
@@ -187,7 +190,7 @@ std::string row_place(std::size_t row) {
 
 void take_row(JsonNode node, const AddRow& add, JsonRows& out, Refusals& refusals) {
   ++out.rows;
-  if (auto status = add(std::move(node), out.batch); !status) {
+  if (auto status = add(std::move(node), out); !status) {
     Rejection r = refusal_of(status.error(), row_place(out.rows));
     refusals.add(out.rows, 0, r.reason, std::move(r.message));
   }
@@ -206,6 +209,7 @@ void decode_array(std::string_view body, const AddRow& add, JsonRows& out, Refus
   for (std::size_t i = 0; i < good; ++i)
     refusals.add(0, 0, "json", "a good row of an array with broken JSON");
   out.batch = {};
+  out.row_numbers = {};
 }
 
 void decode_lines(std::string_view body, const AddRow& add, JsonRows& out, Refusals& refusals) {
@@ -278,8 +282,8 @@ std::optional<std::int64_t> json_time_ns(const JsonNode& node) {
 JsonRows decode_inferences(std::string_view body, std::int64_t now_ns, Refusals& refusals) {
   return decode_rows(
       body,
-      [now_ns](JsonNode row, storage::WriteBatch& batch) {
-        return add_record(std::move(row), now_ns, batch);
+      [now_ns](JsonNode row, JsonRows& out) {
+        return add_record(std::move(row), now_ns, out);
       },
       refusals);
 }
@@ -287,7 +291,7 @@ JsonRows decode_inferences(std::string_view body, std::int64_t now_ns, Refusals&
 JsonRows decode_labels(std::string_view body, std::int64_t now_ns, Refusals& refusals) {
   return decode_rows(
       body,
-      [now_ns](JsonNode row, storage::WriteBatch& batch) { return add_label(std::move(row), now_ns, batch); },
+      [now_ns](JsonNode row, JsonRows& out) { return add_label(std::move(row), now_ns, out); },
       refusals);
 }
 

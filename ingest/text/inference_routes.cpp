@@ -34,7 +34,7 @@ http::Response take(Sink& sink, const Clock& clock, Limits limits, const http::R
   Refusals refusals("row");
   JsonRows rows = decode(*body, clock.now_ns(), refusals);
   if (rows.rows == 0) return http::Response::error({Code::invalid_input, "the body has no rows"});
-  Decoded decoded{std::move(rows.batch), refusals.by_reason()};
+  Decoded decoded{std::move(rows.batch), refusals.by_reason(), std::move(rows.row_numbers)};
   const std::vector<Rejection> told = decoded.rejections;
   const auto receipt = sink.accept("inferences", std::move(decoded));
   if (!receipt) return http::Response::error(receipt.error());

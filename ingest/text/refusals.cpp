@@ -1,6 +1,7 @@
 #include "ingest/text/refusals.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace plumbline::ingest {
 
@@ -17,19 +18,15 @@ void Refusals::add(std::size_t place, std::size_t column, std::string_view reaso
 }
 
 void Refusals::add_from_sink(const Receipt& receipt, const std::vector<Rejection>& told) {
-  const auto total = [](const std::vector<Rejection>& all, std::string_view reason) {
-    std::uint64_t n = 0;
-    for (const Rejection& r : all) n += r.reason == reason ? r.count : 0;
-    return n;
-  };
-  std::vector<std::string_view> done;
+  std::map<std::string_view, std::uint64_t> known;
+  for (const Rejection& r : told) known[r.reason] += r.count;
   for (const Rejection& r : receipt.rejections) {
-    if (std::find(done.begin(), done.end(), r.reason) != done.end()) continue;
-    const std::uint64_t all = total(receipt.rejections, r.reason), known = total(told, r.reason);
-    if (all <= known) continue;
-    done.push_back(r.reason);
-    count_ += all - known;
-    if (named_.size() < refusals_named_max) named_.push_back({0, 0, all - known, r.reason, r.message});
+    std::uint64_t& left = known[r.reason];
+    const std::uint64_t old = std::min(left, r.count), fresh = r.count - old;
+    left -= old;
+    if (fresh == 0) continue;
+    count_ += fresh;
+    if (named_.size() < refusals_named_max) named_.push_back({static_cast<std::size_t>(r.row), 0, fresh, r.reason, r.message});
   }
 }
 

@@ -58,7 +58,7 @@ TEST_CASE_METHOD(Fixture, "a feature keeps the type of its first row; the rest o
   REQUIRE(receipt->refused() == 2);
   CHECK(receipt->rejections[0].reason == "wrong_type");
   CHECK(receipt->rejections[0].message ==
-        "model \"iris\" row 2 (prediction_id \"b\"): feature \"age\" is a number, got a string");
+        "model \"iris\" (prediction_id \"b\"): feature \"age\" is a number, got a string");
   CHECK(receipt->summary().starts_with("2 rows refused: "));
   CHECK(rows() == 3);
   CHECK(registry.render().find(R"(plumbline_ingest_refused_total{protocol="inferences",reason="wrong_type"} 2)") !=

@@ -174,12 +174,20 @@ TEST_CASE("inference records and late labels are answered with counts", "[infere
   CHECK(
       mixed.body ==
       R"({"accepted":1,"refused":1,"errors":[{"row":2,"reason":"unknown_key","message":"row 2: unknown key \"oops\""}]})");
+  // What the sink refuses is named by its row in the request, not by its place among the rows that were good.
+  const http::Response late = doors.post("/api/v1/inferences",
+                                         "{\"model\":\"m\",\"oops\":1}\n{\"model\":\"n\",\"features\":{\"a\":1}}\n"
+                                         "{\"model\":\"m\",\"features\":{\"a\":3}}\n{\"model\":\"m\",\"features\":{\"a\":\"x\"},\"prediction_id\":\"q\"}\n",
+                                         "application/x-ndjson");
+  CHECK(late.body ==
+        R"({"accepted":2,"refused":2,"errors":[{"row":1,"reason":"unknown_key","message":"row 1: unknown key \"oops\""},)"
+        R"({"row":4,"reason":"wrong_type","message":"row 4: model \"m\" (prediction_id \"q\"): feature \"a\" is a number, got a string"}]})");
   const http::Response bad = doors.post("/api/v1/inferences", R"([{"model":"m"}])", "application/json");
   CHECK(bad.status == 400);
   CHECK(says(bad, R"("accepted":0,"refused":1)"));
   CHECK(doors.post("/api/v1/inferences", "", "application/json").status == 400);
   CHECK(doors.post("/api/v1/inferences", "a=b", "application/x-www-form-urlencoded").status == 415);
-  CHECK(doors.rows(model::EventKind::inference) == 2);
+  CHECK(doors.rows(model::EventKind::inference) == 4);
 
   CHECK(doors
             .post("/api/v1/inferences/labels", R"([{"model":"m","prediction_id":"p","label":1}])",
