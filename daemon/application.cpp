@@ -43,6 +43,31 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// Puts what only a start can change back into `loaded`, so that it says what runs. Gives the options that wait for a restart.
+std::vector<std::string> keep_running_options(const config::Config& running, config::Config& loaded) {
+  std::vector<std::string> waiting;
+  const auto keep = [&](const std::string& section, const auto& was, auto& is) {
+    if (was == is) return;
+    const std::size_t before = waiting.size();
+    for (auto& [option, value] : loaded.shown.options) {
+      if (!option.starts_with(section + ".")) continue;
+      const auto old = std::ranges::find(running.shown.options, option, [](const auto& pair) { return pair.first; });
+      if (old == running.shown.options.end() || old->second == value) continue;
+      waiting.push_back(option);
+      value = old->second;
+    }
+    if (waiting.size() == before) waiting.push_back(section);  // a list below it, which has no text of its own
+    is = was;
+  };
+  keep("server", running.server, loaded.server);
+  keep("storage", running.storage, loaded.storage);
+  keep("journal", running.journal, loaded.journal);
+  keep("query", running.query, loaded.query);
+  keep("otlp", running.otlp, loaded.otlp);
+  keep("log", running.log, loaded.log);
+  return waiting;
+}
+
 // They take the space of what was damaged for ever, if nobody says so.
 void tell_of_salvages(const storage::Options& options, Log& log) {
   const auto folders = storage::damaged_folders(options.path, options.file_system);
@@ -121,7 +146,7 @@ Status Application::start() {
   return {};
 }
 
-std::expected<void, std::vector<std::string>> Application::reload() {
+std::expected<std::vector<std::string>, std::vector<std::string>> Application::reload() {
   Lock lock(reload_mutex_);
   // SIGHUP may come while starting or stopping, when there is nothing to reload into.
   if (!ready_) return std::unexpected(std::vector<std::string>{"the daemon is starting or stopping; reload again when it is ready"});
@@ -141,18 +166,16 @@ std::expected<void, std::vector<std::string>> Application::reload() {
       log_->error("old scrape jobs could not be restored", {{"error", back.error().message}});
     return refuse({rules.error().message});
   }
-  const config::Config& before = config_.config;
-  const config::Config& after = loaded->config;
-  if (!(before.server == after.server && before.storage == after.storage && before.journal == after.journal &&
-        before.query == after.query && before.otlp == after.otlp && before.log == after.log))
-    log_->warn("changes to server, storage, journal, query, otlp or log take effect at the next restart");
+  const std::vector<std::string> waiting = keep_running_options(config_.config, loaded->config);
+  if (!waiting.empty())
+    log_->warn("these changes take effect at the next restart", {{"options", fmt::format("{}", fmt::join(waiting, ", "))}});
   config_ = std::move(*loaded);
   reload_done(true);
   log_->info("configuration reloaded", {{"file", config_file_}, {"groups", config_.rules.groups.size()},
                                         {"slos", config_.rules.slos.size()}, {"drift", config_.rules.drift.size()},
                                         {"scrape_jobs", config_.jobs.size()}});
   runtime::notify_ready("serving");
-  return {};
+  return waiting;
 }
 
 void Application::reload_done(bool applied) {
@@ -235,7 +258,12 @@ http::Routes Application::own_routes() {
                           "plumbline {}\n\nPOST /api/v1/write  /v1/metrics  /v1/logs  /v1/traces  /loki/api/v1/push\n"
                           "POST /api/v1/import/prometheus  /api/v1/inferences  /api/v1/inferences/labels\n"
                           "GET  /api/v1/query  /api/v1/query_range  /loki/api/v1/query_range  /jaeger/api/traces/<id>\n"
-                          "GET  /api/v1/models  /api/v1/rules  /api/v1/alerts  /api/v1/slos  /api/v1/targets  /metrics\n",
+                          "GET  /api/v1/series  /api/v1/labels  /api/v1/label/<name>/values  /api/v1/metadata  /federate\n"
+                          "POST /api/v1/read\n"
+                          "GET  /api/v1/models  /api/v1/models/<model>/{{drift,performance,references}}\n"
+                          "GET  /api/v1/rules  /api/v1/alerts  /api/v1/slos  /api/v1/notifications  /api/v1/targets\n"
+                          "GET  /metrics  /-/healthy  /-/ready  /api/v1/status/{{runtimeinfo,config,flags,buildinfo,tsdb}}\n"
+                          "POST /-/reload  /-/seal  /api/v1/admin/backup  /api/v1/admin/tsdb/delete_series\n",
                           PLUMBLINE_VERSION));
                     }, Lane::admin});
   routes.push_back({"GET", "/-/healthy", [](const Request&) { return Response::text("Plumbline is healthy.\n"); }, Lane::admin});
@@ -244,7 +272,9 @@ http::Routes Application::own_routes() {
                     }, Lane::admin});
   const auto reload_handler = [this](const Request&) {
     const auto done = reload();
-    if (done) return Response::text("configuration reloaded\n");
+    if (done)
+      return Response::text(done->empty() ? std::string("configuration reloaded\n")
+                                          : fmt::format("configuration reloaded; at the next restart: {}\n", fmt::join(*done, ", ")));
     std::string text;
     for (const std::string& e : done.error()) text += e + "\n";
     return Response::text("reload refused, the old configuration stays:\n" + text, 400);

@@ -33,9 +33,10 @@ class Application {
   ~Application();  // stops
   // Fails: the first thing that cannot start, naming it.
   Status start();
-  // Reads the config file again and applies scrape jobs, rules and receivers. What needs a restart is logged, not applied.
+  // Reads the config file again and applies scrape jobs, rules and receivers. Gives the changed options that need a restart: they
+  // are logged, and stay as they run.
   // Fails (one line per problem): the old configuration stays as a whole.
-  std::expected<void, std::vector<std::string>> reload();
+  std::expected<std::vector<std::string>, std::vector<std::string>> reload();
   void stop();
   std::vector<int> http_ports() const;
   int grpc_port() const;
