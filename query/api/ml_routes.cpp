@@ -309,7 +309,11 @@ http::Routes ml_routes(Models& models, const storage::Reader& reader, const Cloc
     if (!name) return http::Response::error({Code::invalid_input, "parameter 'name' is missing: what is the reference called?"});
     const ml::UploadOptions options = parse_options(request);
     Result<std::shared_ptr<const ml::Reference>> stored;
-    if (request.body.empty() || request.content_type() == "application/x-www-form-urlencoded") {
+    const bool form = request.content_type() == "application/x-www-form-urlencoded";
+    if (form && !request.body.empty() && request.body.find('=') == std::string::npos)
+      return http::Response::error({Code::unsupported, "content type \"application/x-www-form-urlencoded\" (curl's own): text/csv or "
+                                                       "application/x-ndjson is wanted"});
+    if (request.body.empty() || form) {
       if (!request.param("start") || !request.param("end"))
         return http::Response::error({Code::invalid_input,
                                       "send a body (text/csv or application/x-ndjson), or both 'start' and 'end' to pin a "
