@@ -119,7 +119,9 @@ class Rescue {
     if (read) return true;
     if (read.error().code != Code::corrupt && read.error().code != Code::io) return fail(read.error());
     kv_.reset();
-    lost_.push_back({"the database", "", read.error().message, ""});
+    // That may cost nothing: each table and log that does is named by itself.
+    lost_.push_back({"the database's list of its files", "", "it does not read; it is made anew of the tables and logs", ""});
+    log_.warn("the copy of the database does not read", {{"error", read.error().message}});
     PLUMBLINE_CHECK_OK(tree_.remove(to_));
     PLUMBLINE_CHECK_OK(tree_.make(to_));
     return false;

@@ -82,6 +82,19 @@ TEST_CASE("a salvage says how many samples a lost segment had, or that it is not
   CHECK(has(text_of(report.lost), said));
 }
 
+TEST_CASE("a salvage of a database whose list of files is spoilt names the list, and nothing else as lost", "[salvage]") {
+  Damaged f;
+  f.kill();
+  std::ofstream(f.path + "/CURRENT") << "garbage\n";
+  const auto report = f.salvaged();
+  REQUIRE(report.lost.size() == 1);
+  CHECK(report.lost[0].str() == "the database's list of its files: it does not read; it is made anew of the tables and logs");
+  f.open();
+  CHECK(read_all(*f.store, named("a"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
+  CHECK(read_all(*f.store, named("a"), {f.begin + day_ms, f.begin + 2 * day_ms - 1}) == f.samples_of(1));
+  CHECK(read_all(*f.store, named("b"), {f.begin, f.begin + day_ms - 1}) == f.samples_of(0));
+}
+
 TEST_CASE("the folders that salvages left are named by number, and nothing else is", "[salvage]") {
   Damaged f;
   f.kill();
