@@ -55,7 +55,7 @@ struct RetentionOverride {
   std::string match;  // a PromQL selector
   Millis keep{0};
   Place place;
-  bool operator==(const RetentionOverride&) const = default;
+  bool operator==(const RetentionOverride& other) const { return match == other.match && keep == other.keep; }  // wherever it stands
 };
 
 struct Storage {

@@ -48,18 +48,19 @@ std::vector<std::string> keep_running_options(const config::Config& running, con
   std::vector<std::string> waiting;
   const auto keep = [&](const std::string& section, const auto& was, auto& is) {
     if (was == is) return;
-    const std::size_t before = waiting.size();
     for (auto& [option, value] : loaded.shown.options) {
-      if (!option.starts_with(section + ".")) continue;
+      if (!option.starts_with(section + ".") || option == "server.shutdown_grace") continue;
       const auto old = std::ranges::find(running.shown.options, option, [](const auto& pair) { return pair.first; });
       if (old == running.shown.options.end() || old->second == value) continue;
       waiting.push_back(option);
       value = old->second;
     }
-    if (waiting.size() == before) waiting.push_back(section);  // a list below it, which has no text of its own
     is = was;
   };
-  keep("server", running.server, loaded.server);
+  if (running.storage.retention_overrides != loaded.storage.retention_overrides) waiting.push_back("storage.retention_overrides");  // a list: not shown
+  config::Server server = running.server;
+  server.shutdown_grace = loaded.server.shutdown_grace;  // read when the daemon stops
+  keep("server", server, loaded.server);
   keep("storage", running.storage, loaded.storage);
   keep("journal", running.journal, loaded.journal);
   keep("query", running.query, loaded.query);
@@ -159,6 +160,8 @@ std::expected<std::vector<std::string>, std::vector<std::string>> Application::r
   };
   auto loaded = load_and_check(config_file_, overrides_);
   if (!loaded) return refuse(std::move(loaded.error()));
+  const std::vector<std::string> waiting = keep_running_options(config_.config, loaded->config);
+  loaded->rules.external_url = external_url(loaded->config);  // without the option, of the address that HTTP listens on now
   // Rules first: they alone can still refuse (state in the store). Nothing is half applied: jobs go back when they do.
   if (auto jobs = scraper_->set_jobs(loaded->jobs); !jobs) return refuse({jobs.error().message});
   if (auto rules = alerts_->reload(loaded->rules); !rules) {
@@ -166,7 +169,6 @@ std::expected<std::vector<std::string>, std::vector<std::string>> Application::r
       log_->error("old scrape jobs could not be restored", {{"error", back.error().message}});
     return refuse({rules.error().message});
   }
-  const std::vector<std::string> waiting = keep_running_options(config_.config, loaded->config);
   if (!waiting.empty())
     log_->warn("these changes take effect at the next restart", {{"options", fmt::format("{}", fmt::join(waiting, ", "))}});
   config_ = std::move(*loaded);

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   query->add_option("--format", query_arguments.format, "table; json, the API's answer; csv, a column per label; promql, a line per sample")
       ->check(CLI::IsMember({"table", "json", "csv", "promql"}))
       ->capture_default_str();
-  query->footer("Exit status: 0 answered; 1 the daemon refused the question; 2 it could not be asked; above 100 bad arguments.");
+  query->footer("Exit status: 0 answered; 1 the daemon refused the question; 2 it could not be asked; above 100 arguments that do not parse.");
 
   std::vector<std::string> test_files, test_names;
   CLI::App* test = app.add_subcommand("test", "run unit tests");
@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
   test_rules->add_option("--run", test_names, "only tests whose name matches the regular expression; may be repeated")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  test_rules->footer("Exit status: 0 every test passed; 1 a file failed; above 100 bad arguments.");
+  test_rules->footer("Exit status: 0 every test passed; 1 a file failed; above 100 arguments that do not parse.");
 
   std::string backup_name, backup_url = query_arguments.url;
   CLI::App* backup = app.add_subcommand("backup", "ask a running daemon for a backup of everything it has acknowledged");

@@ -260,6 +260,10 @@ config::Outcome<std::vector<ingest::ScrapeJob>> scrape_jobs(const config::Config
   return out;
 }
 
+std::string external_url(const config::Config& config) {
+  return config.external_url.empty() ? default_external_url(config.server.http_listen, host_name()) : config.external_url;
+}
+
 config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::vector<config::RuleGroup> rule_files) {
   config::Problems problems;
   alerting::RuleSet out;
@@ -274,7 +278,7 @@ config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::v
   for (const config::Receiver& receiver : config.receivers) out.receivers.push_back(receiver_of(receiver));
   if (config.route) out.route = route_of(*config.route);
   out.external_labels = config.global.external_labels;
-  out.external_url = config.external_url.empty() ? default_external_url(config.server.http_listen, host_name()) : config.external_url;
+  out.external_url = external_url(config);
   if (!problems.empty()) return std::unexpected(std::move(problems));
   return out;
 }

@@ -24,6 +24,8 @@ ingest::Limits ingest_limits(const config::Config& config);
 
 // Fails: every relabelling rule that does not compile, with its place.
 config::Outcome<std::vector<ingest::ScrapeJob>> scrape_jobs(const config::Config& config);
+// Where links lead: the option's address, or the first that HTTP listens on.
+std::string external_url(const config::Config& config);
 // `rule_files` are the groups of config.rule_files. Fails: what the types of alerting cannot say (an unknown statistic).
 config::Outcome<alerting::RuleSet> rule_set(const config::Config& config, std::vector<config::RuleGroup> rule_files);
 
