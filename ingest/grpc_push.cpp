@@ -108,6 +108,7 @@ Decoded translate_push(const v1::PushLogsRequest& request, std::int64_t now_ns) 
 Decoded translate_push(const v1::PushInferencesRequest& request, std::int64_t now_ns) {
   storage::WriteBatch batch;
   Rejections refused;
+  RowNumbers numbers;
   for (int i = 0; i < request.records_size(); ++i) {
     const v1::Inference& r = request.records(i);
     InferenceInput in;
@@ -125,10 +126,12 @@ Decoded translate_push(const v1::PushInferencesRequest& request, std::int64_t no
     in.label = value_of(r.label());
     if (r.has_score()) in.score = r.score();
     if (r.has_latency_ms()) in.latency_ms = r.latency_ms();
-    if (const auto added = add_inference(batch, std::move(in), now_ns); !added)
-      refused.add(refusal_of(added.error(), indexed("records", i)));
+    if (const auto group = add_inference(batch, std::move(in), now_ns))
+      number_row(numbers, *group, static_cast<std::uint64_t>(i) + 1);
+    else
+      refused.add(refusal_of(group.error(), indexed("records", i)));
   }
-  return {std::move(batch), refused.take()};
+  return {std::move(batch), refused.take(), std::move(numbers)};
 }
 
 Decoded translate_push(const v1::PushLabelsRequest& request, std::int64_t now_ns) {

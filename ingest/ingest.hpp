@@ -27,12 +27,14 @@ struct Rejection {
   std::uint64_t row = 0;  // in the request, from 1; 0: not known
 };
 
+// By group of a batch's events: which row of the request each of its rows was, from 1.
+using RowNumbers = std::vector<std::vector<std::uint64_t>>;
+
 // What a decoder makes of one request.
 struct Decoded {
   storage::WriteBatch batch;
   std::vector<Rejection> rejections;
-  // By group of batch.events: which row of the request each of its rows was, from 1, for what the sink refuses. May be shorter, or empty.
-  std::vector<std::vector<std::uint64_t>> row_numbers = {};
+  RowNumbers row_numbers = {};  // for what the sink refuses; of the batch as it was decoded; may be shorter, or empty
 };
 
 // What became of one request: the stored part, and every refused row with its reason (from decoder, schema and store).

@@ -1,6 +1,7 @@
 // OTLP log records -> rows of kind log, as Loki's OTLP door maps them; ml.inference events -> inference rows.
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "daemon/base/text.hpp"
 #include "ingest/limits.hpp"
@@ -102,6 +103,7 @@ std::expected<model::Row, Rejection> row_of(const pb::LogRecord& record, const p
 Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest& request, std::int64_t now_ns) {
   RowBatch out(model::EventKind::log);
   Decoded inferences;
+  std::uint64_t number = 0;  // of the record in its request
   for (int r = 0; r < request.resource_logs_size(); ++r) {
     const pb::ResourceLogs& resource = request.resource_logs(r);
     const OtlpAttributes& attributes = resource.resource().attributes();
@@ -111,15 +113,18 @@ Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest&
       const pb::ScopeLogs& scope = resource.scope_logs(s);
       for (int i = 0; i < scope.log_records_size(); ++i) {
         const pb::LogRecord& record = scope.log_records(i);
+        ++number;
         const auto place = [&] {
           return "resourceLogs[" + std::to_string(r) + "].scopeLogs[" + std::to_string(s) + "].logRecords[" +
                  std::to_string(i) + "]";
         };
         if (is_inference(record)) {
           Result<InferenceInput> input = inference_of(record);
-          const auto added = input ? add_inference(inferences.batch, std::move(*input), now_ns) : fail(input.error());
-          if (!added) {
-            const Rejection refusal = refusal_of(added.error(), place());
+          const auto group = input ? add_inference(inferences.batch, std::move(*input), now_ns) : fail(input.error());
+          if (group) {
+            number_row(inferences.row_numbers, *group, number);
+          } else {
+            const Rejection refusal = refusal_of(group.error(), place());
             out.refuse({refusal.reason, refusal.message, 1}, [] { return std::string("ml.inference"); });
           }
           continue;
@@ -134,6 +139,8 @@ Decoded translate_logs(const otlp_collector::logs::v1::ExportLogsServiceRequest&
     }
   }
   Decoded decoded = out.take();
+  decoded.row_numbers.resize(decoded.batch.events.size());  // logs, which the sink does not refuse one by one
+  std::ranges::move(inferences.row_numbers, std::back_inserter(decoded.row_numbers));
   for (model::StreamRows& group : inferences.batch.events) decoded.batch.events.push_back(std::move(group));
   return decoded;
 }

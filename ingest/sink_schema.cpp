@@ -49,7 +49,7 @@ std::optional<FeatureType> type_of(const model::Value& value) {
 }
 
 FeatureSchema::Verdict FeatureSchema::check(const std::vector<model::StreamRows>& events,
-                                             const std::vector<std::vector<std::uint64_t>>& row_numbers) const {
+                                             const RowNumbers& row_numbers) const {
   Verdict verdict;
   for (std::size_t g = 0; g < events.size(); ++g) {
     const model::StreamRows& group = events[g];

@@ -46,7 +46,7 @@ class FeatureSchema {
     std::vector<Refused> refused;
   };
   // The rows of one batch are judged in order, so that its first row teaches its later ones. `row_numbers`: see Decoded.
-  Verdict check(const std::vector<model::StreamRows>& events, const std::vector<std::vector<std::uint64_t>>& row_numbers = {}) const;
+  Verdict check(const std::vector<model::StreamRows>& events, const RowNumbers& row_numbers = {}) const;
   void learn(const std::map<std::string, FeatureTypes>& learned);
   // The stored form of a model's types with what was learned added.
   std::string encode(std::string_view model, const FeatureTypes& learned) const;

@@ -164,6 +164,11 @@ Result<std::size_t> add_inference(storage::WriteBatch& batch, InferenceInput inp
   return group;
 }
 
+void number_row(RowNumbers& numbers, std::size_t group, std::uint64_t row) {
+  if (numbers.size() <= group) numbers.resize(group + 1);
+  numbers[group].push_back(row);
+}
+
 Result<void> add_late_label(storage::WriteBatch& batch, model::LateLabel label) {
   if (label.model.empty()) return refuse("missing_model", "the label has no model");
   if (label.prediction_id.empty()) return refuse("missing_prediction_id", "the label has no prediction_id");

@@ -31,6 +31,9 @@ struct InferenceInput {
 // invalid_id, invalid_name, invalid_utf8, duplicate_key, too_long, too_many.
 Result<std::size_t> add_inference(storage::WriteBatch& batch, InferenceInput input, std::int64_t now_ns);
 
+// Remembers which row of the request the last row of a batch's group was.
+void number_row(RowNumbers& numbers, std::size_t group, std::uint64_t row);
+
 // A ground-truth label that came late. Same failures, and missing_prediction_id, missing_label.
 Result<void> add_late_label(storage::WriteBatch& batch, model::LateLabel label);
 

@@ -168,8 +168,7 @@ Status add_record(JsonNode row, std::int64_t now_ns, JsonRows& out) {
   InferenceInput in;
   for (JsonNode& member : row.children) PLUMBLINE_CHECK_OK(read_member(member, in));
   PLUMBLINE_TRY(const std::size_t group, add_inference(out.batch, std::move(in), now_ns));
-  out.row_numbers.resize(out.batch.events.size());
-  out.row_numbers[group].push_back(out.rows);
+  number_row(out.row_numbers, group, out.rows);
   return {};
 }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "daemon/base/error.hpp"
 #include "ingest/text/json_tree.hpp"
@@ -18,7 +17,7 @@ namespace plumbline::ingest {
 struct JsonRows {
   storage::WriteBatch batch;
   std::size_t rows = 0;
-  std::vector<std::vector<std::uint64_t>> row_numbers = {};  // see Decoded
+  RowNumbers row_numbers = {};
 };
 
 // Keys: model, version, prediction_id, time, features, prediction, score, label, segment, trace_id, span_id,

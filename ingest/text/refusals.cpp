@@ -26,7 +26,7 @@ void Refusals::add_from_sink(const Receipt& receipt, const std::vector<Rejection
     left -= old;
     if (fresh == 0) continue;
     count_ += fresh;
-    if (named_.size() < refusals_named_max) named_.push_back({static_cast<std::size_t>(r.row), 0, fresh, r.reason, r.message});
+    if (named_.size() < refusals_named_max) named_.push_back({fresh == 1 ? static_cast<std::size_t>(r.row) : 0, 0, fresh, r.reason, r.message});
   }
 }
 

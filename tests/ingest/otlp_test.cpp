@@ -390,7 +390,7 @@ TEST_CASE_METHOD(Door, "ml.inference events become inference records") {
   REQUIRE(answer.ParseFromString(response.body));
   INFO(answer.partial_success().error_message());
   CHECK(answer.partial_success().rejected_log_records() == 2);
-  CHECK(answer.partial_success().error_message().find("feature \"petal\" is a number, got a string") != std::string::npos);
+  CHECK(answer.partial_success().error_message().find("row 3: model \"iris\": feature \"petal\" is a number, got a string") != std::string::npos);
 
   auto rows = events(model::EventKind::inference);
   REQUIRE(rows.size() == 2);

@@ -182,6 +182,14 @@ TEST_CASE("inference records and late labels are answered with counts", "[infere
   CHECK(late.body ==
         R"({"accepted":2,"refused":2,"errors":[{"row":1,"reason":"unknown_key","message":"row 1: unknown key \"oops\""},)"
         R"({"row":4,"reason":"wrong_type","message":"row 4: model \"m\" (prediction_id \"q\"): feature \"a\" is a number, got a string"}]})");
+  // Both refuse for the same reason: each is counted and named once.
+  const http::Response both = doors.post("/api/v1/inferences",
+                                         "{\"model\":\"m\",\"features\":{\"a\":\"x\"}}\n7\n{\"model\":\"m\",\"features\":{\"a\":true}}\n",
+                                         "application/x-ndjson");
+  CHECK(both.body ==
+        R"({"accepted":0,"refused":3,"errors":[{"row":2,"reason":"wrong_type","message":"row 2: the row is a number, an object is wanted"},)"
+        R"({"row":1,"reason":"wrong_type","message":"row 1: model \"m\": feature \"a\" is a number, got a string"},)"
+        R"({"row":3,"reason":"wrong_type","message":"row 3: model \"m\": feature \"a\" is a number, got a bool"}]})");
   const http::Response bad = doors.post("/api/v1/inferences", R"([{"model":"m"}])", "application/json");
   CHECK(bad.status == 400);
   CHECK(says(bad, R"("accepted":0,"refused":1)"));
