@@ -310,11 +310,13 @@ http::Routes ml_routes(Models& models, const storage::Reader& reader, const Cloc
     const ml::UploadOptions options = parse_options(request);
     Result<std::shared_ptr<const ml::Reference>> stored;
     const bool form = request.content_type() == "application/x-www-form-urlencoded";
-    if (form && !request.body.empty() && request.body.find('=') == std::string::npos)
-      return http::Response::error({Code::unsupported, "content type \"application/x-www-form-urlencoded\" (curl's own): text/csv or "
-                                                       "application/x-ndjson is wanted"});
     if (request.body.empty() || form) {
-      if (!request.param("start") || !request.param("end"))
+      const bool pins = request.param("start") && request.param("end");
+      // What is no form at all is a file that curl was not told the type of; with start and end beside it, it must not be passed over.
+      if (form && !request.body.empty() && (!pins || request.body.find('=') == std::string::npos))
+        return http::Response::error({Code::unsupported, "content type \"application/x-www-form-urlencoded\" (curl's own): text/csv or "
+                                                         "application/x-ndjson is wanted, or both 'start' and 'end' to pin a stored window"});
+      if (!pins)
         return http::Response::error({Code::invalid_input,
                                       "send a body (text/csv or application/x-ndjson), or both 'start' and 'end' to pin a "
                                       "stored window"});

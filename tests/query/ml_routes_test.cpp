@@ -41,6 +41,11 @@ TEST_CASE_METHOD(Fixture, "references over HTTP: upload, pin, list") {
   CHECK(call(routes, "POST", "/api/v1/models/m/references", {}, "x\n1\n", "text/csv").status == 400);
   CHECK(call(routes, "POST", "/api/v1/models/m/references", {{"name", "z"}}, "x", "image/png").status == 415);
   CHECK(call(routes, "POST", "/api/v1/models/m/references", {{"name", "z"}}).status == 400);
+  // A file whose type curl was not told, also one with = in it, and beside a window that it would be passed over for.
+  const std::string form = "application/x-www-form-urlencoded";
+  CHECK(call(routes, "POST", "/api/v1/models/m/references", {{"name", "z"}}, "x,y\n1,2\n", form).status == 415);
+  CHECK(call(routes, "POST", "/api/v1/models/m/references", {{"name", "z"}}, "x\na=b\n", form).status == 415);
+  CHECK(call(routes, "POST", "/api/v1/models/m/references", {{"name", "z"}, {"start", "0"}, {"end", "9999999999"}}, "x\n1\n", form).status == 415);
   auto bad = call(routes, "POST", "/api/v1/models/m/references", {{"name", "z"}}, "x,z\n1\n", "text/csv");
   CHECK(bad.status == 400);
   CHECK(bad.body.find("row 2: 1 cells, the header has 2") != std::string::npos);
