@@ -39,6 +39,8 @@ struct RuleRuntime {
   bool stored = false;            // a state row exists
   Health health = Health::unknown;
   std::string last_error;
+  std::string insufficient;  // why a drift rule can say nothing, though nothing failed
+  std::int64_t insufficient_logged_ms = 0;
   std::int64_t last_ms = 0;  // the last evaluation, good or bad
   double seconds = 0;
 };
@@ -49,8 +51,6 @@ struct UnitRuntime {
   std::vector<RuleRuntime> rules;
   Burns burns;  // of an SLO
   std::int64_t period_read_ms = 0;
-  std::string insufficient;  // of a drift rule
-  std::int64_t insufficient_logged_ms = 0;
   std::uint64_t missed = 0;
   std::int64_t last_ms = 0;
   double seconds = 0;

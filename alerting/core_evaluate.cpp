@@ -199,12 +199,14 @@ Status Core::commit(std::size_t unit_index, std::size_t main_rule, Evaluated eva
   if (groups.refused > 0) not_routed_.add(groups.refused);
   runtime.burns = std::move(evaluated.burns);
   runtime.period_read_ms = evaluated.period_read_ms;
-  runtime.insufficient = evaluated.insufficient;
   const std::int64_t now_ms = needs_.clock.now_ms();
-  if (!runtime.insufficient.empty() && now_ms - runtime.insufficient_logged_ms >= 60'000) {
-    runtime.insufficient_logged_ms = now_ms;
-    needs_.log.warn("drift rule has insufficient data",
-                    {{"rule", unit.drift->name}, {"reason", runtime.insufficient}});
+  if (unit.kind == PlannedUnit::Kind::drift) {
+    RuleRuntime& rule = runtime.rules[0];
+    rule.insufficient = evaluated.insufficient;
+    if (!rule.insufficient.empty() && now_ms - rule.insufficient_logged_ms >= 60'000) {
+      rule.insufficient_logged_ms = now_ms;
+      needs_.log.info("drift rule has insufficient data", {{"rule", unit.drift->name}, {"reason", rule.insufficient}});
+    }
   }
   return limit;
 }

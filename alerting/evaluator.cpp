@@ -194,7 +194,11 @@ Result<Evaluated> evaluate_drift(const Plan& plan, const PlannedUnit& unit, cons
     out.breaches.push_back(std::move(breaches));
     return out;
   }
-  if (!report->notes.empty()) out.insufficient = report->notes.front();
+  if (report->window_rows == 0)
+    out.insufficient = !report->notes.empty() ? report->notes.front()
+                       : spec.where.empty()   ? fmt::format("no records of model {} in the last {}", json_quote(spec.model), format_duration_ms(spec.window.count()))
+                                              : fmt::format("no record of model {} in the last {} passes where: {}", json_quote(spec.model),
+                                                            format_duration_ms(spec.window.count()), spec.where);
   DriftStep step = drift_step(spec, *report, before.streaks, ts_ms);
   out.series = std::move(step.series);
   out.streaks = std::move(step.streaks);

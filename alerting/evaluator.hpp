@@ -40,7 +40,7 @@ struct Evaluated {
   Streaks streaks;
   Burns burns;
   std::int64_t period_read_ms = 0;
-  std::string insufficient;  // why a drift rule can say nothing: no such model or reference yet, a filter over what no record has
+  std::string insufficient;  // why a drift rule can say nothing: no such model or reference yet, no records, none that passes
 };
 
 // Group units: one rule. ts is the slot.

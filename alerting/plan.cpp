@@ -115,8 +115,9 @@ class Planner {
 
   // The rule's own question; of the window that ends when it is followed.
   std::string drift_link(const DriftSpec& spec) const {
-    std::string features;
-    for (const std::string& name : spec.features) features += (features.empty() ? "&features=" : ",") + percent_escape(name);
+    std::string features;  // a name with a comma cannot be asked for: then of all
+    if (std::ranges::none_of(spec.features, [](const std::string& name) { return name.contains(',') || trim(name) != name; }))
+      for (const std::string& name : spec.features) features += (features.empty() ? "&features=" : ",") + percent_escape(name);
     const std::string where = spec.where.empty() ? "" : "&where=" + percent_escape(spec.where);
     return fmt::format("{}/api/v1/models/{}/drift?reference={}&statistic={}&window={}&threshold={}&rows_min={}{}{}", plan_.external_url,
                        percent_escape(spec.model), percent_escape(spec.reference), query::name_of(spec.statistic),

@@ -47,8 +47,7 @@ void write_alert(JsonWriter& json, const Alert& alert) {
   json.end_object();
 }
 
-// `silent`: why the rule can say nothing, though nothing failed. Empty: it can.
-void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& runtime, const std::string& silent, bool with_alerts) {
+void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& runtime, bool with_alerts) {
   json.begin_object();
   if (rule.alerting) {
     const bool firing = std::any_of(runtime.alerts.begin(), runtime.alerts.end(), [](const auto& entry) {
@@ -81,9 +80,9 @@ void write_rule(JsonWriter& json, const PlannedRule& rule, const RuleRuntime& ru
       for (const auto& [labels, alert] : runtime.alerts) write_alert(json, alert);
     json.end_array();
   }
-  const bool blind = runtime.health == Health::ok && !silent.empty();
+  const bool blind = runtime.health == Health::ok && !runtime.insufficient.empty();
   json.field("health", name_of(blind ? Health::unknown : runtime.health));
-  if (const std::string& why = blind ? silent : runtime.last_error; !why.empty()) json.field("lastError", why);
+  if (const std::string& why = blind ? runtime.insufficient : runtime.last_error; !why.empty()) json.field("lastError", why);
   json.field("evaluationTime", runtime.seconds);
   json.field("lastEvaluation", time_text(runtime.last_ms));
   json.field("type", rule.alerting ? "alerting" : "recording");
@@ -119,7 +118,7 @@ http::Response rules_response(const View& view, const http::Request& request) {
     if (rules.empty() && (!type.empty() || !request.params("rule_name[]").empty())) continue;
     json.begin_object().field("name", unit.name).field("file", unit.file).key("rules").begin_array();
     for (const std::size_t r : rules)
-      write_rule(json, unit.rules[r], runtime.rules[r], runtime.insufficient, exclude != "true" && exclude != "1");
+      write_rule(json, unit.rules[r], runtime.rules[r], exclude != "true" && exclude != "1");
     json.end_array();
     json.field("interval", static_cast<double>(unit.interval_ms) / 1000);
     json.field("limit", unit.limit);
