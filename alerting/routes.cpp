@@ -165,10 +165,9 @@ http::Response slos_response(const View& view) {
                                 static_cast<double>(unit.budget.denominator));
     json.field("error_budget", unit.budget.value());
     json.field("window", format_duration_ms(slo.window.count()));
-    const auto period = runtime.burns.find(slo.window);
-    const bool known = period != runtime.burns.end();
-    optional("error_ratio", known ? period->second.ratio : std::nullopt);
-    optional("error_budget_remaining_ratio", budget_remaining(unit.budget, known ? period->second.ratio : std::nullopt));
+    const auto ratio = ratio_over(runtime.burns, slo.window);
+    optional("error_ratio", ratio);
+    optional("error_budget_remaining_ratio", budget_remaining(unit.budget, ratio));
     json.key("burn_rates").begin_array();
     for (const auto& [window, burn] : runtime.burns) {
       json.begin_object().field("window", format_duration_ms(window.count()));

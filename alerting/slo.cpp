@@ -149,14 +149,19 @@ std::vector<std::string> severities_of(const std::vector<BurnWindow>& windows) {
   return out;
 }
 
+std::optional<double> ratio_over(const Burns& burns, Millis window) {
+  const auto it = burns.find(window);
+  return it == burns.end() ? std::nullopt : it->second.ratio;
+}
+
 std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity,
                                 const Budget& budget, const Burns& burns) {
   std::vector<BurnWindow> out;
   for (const BurnWindow& w : windows) {
     if (w.severity != severity) continue;
     const auto over = [&](Millis window) {
-      const auto it = burns.find(window);
-      return it != burns.end() && it->second.ratio && *it->second.ratio > budget.threshold(w.factor);
+      const auto ratio = ratio_over(burns, window);
+      return ratio && *ratio > budget.threshold(w.factor);
     };
     if (over(w.long_window) && over(w.short_window)) out.push_back(w);
   }
@@ -180,8 +185,7 @@ std::vector<storage::SeriesSamples> slo_series(const SloSpec& slo, const Budget&
   const double objective =
       static_cast<double>(budget.denominator - budget.numerator) / static_cast<double>(budget.denominator);
   out.push_back(series("plumbline_slo_objective", slo, std::nullopt, objective, ts_ms));
-  const auto period = burns.find(slo.window);
-  const auto remaining = budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio);
+  const auto remaining = budget_remaining(budget, ratio_over(burns, slo.window));
   if (remaining) out.push_back(series("plumbline_slo_error_budget_remaining_ratio", slo, std::nullopt, *remaining, ts_ms));
   return out;
 }
@@ -193,9 +197,7 @@ StringPairs slo_annotations(const SloSpec& slo, const Budget& budget, const Burn
     return it != burns.end() && it->second.burn ? *it->second.burn : 0.0;
   };
   const double fast = burn(pair.long_window), now = burn(pair.short_window);
-  const auto period = burns.find(slo.window);
-  const double remaining =
-      budget_remaining(budget, period == burns.end() ? std::nullopt : period->second.ratio).value_or(1);
+  const double remaining = budget_remaining(budget, ratio_over(burns, slo.window)).value_or(1);
   // At burn rate k the whole budget lasts period/k; what is left of it lasts that share. Old errors that roll
   // out of the window are ignored, so this is the pessimistic end.
   const std::string exhausted =

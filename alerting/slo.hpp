@@ -56,6 +56,9 @@ std::vector<std::string> severities_of(const std::vector<BurnWindow>& windows);
 std::vector<BurnWindow> burning(const std::vector<BurnWindow>& windows, std::string_view severity,
                                 const Budget& budget, const Burns& burns);
 
+// The error ratio over a window; nothing when it was not read, or had no events.
+std::optional<double> ratio_over(const Burns& burns, Millis window);
+
 // 1 - consumed; below zero when more than the budget is gone; nothing when there were no events.
 std::optional<double> budget_remaining(const Budget& budget, std::optional<double> period_ratio);
 

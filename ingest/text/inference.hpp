@@ -24,8 +24,8 @@ struct InferenceInput {
   std::optional<double> latency_ms;
 };
 
-// Appends the record to the stream {model, version} of the batch, and gives that stream's place in batch.events. Every number becomes an f64 (an integer
-// beyond 2^53 the nearest one); ids are checked and lowercased, an all-zero trace or span id counts as
+// Appends the record to the stream {model, version} of the batch, and gives that stream's place in batch.events.
+// Every number becomes an f64 (an integer beyond 2^53 the nearest one); ids are checked and lowercased, an all-zero trace or span id counts as
 // absent; a record without prediction_id stays without one. Fails (batch untouched): invalid_input. The
 // message is "<reason>: <text>", where reason is a stable word: missing_model, missing_features, wrong_type,
 // invalid_id, invalid_name, invalid_utf8, duplicate_key, too_long, too_many.
