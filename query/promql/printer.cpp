@@ -18,7 +18,6 @@ std::string duration_text(double seconds) {
   return (seconds < 0 && ms != 0 ? "-" : "") + format_duration_ms(ms);
 }
 
-
 std::string join(const std::vector<std::string>& labels) {
   std::string out;
   for (const std::string& l : labels) {
@@ -34,9 +33,9 @@ std::string print_at(const Modifiers& m) {
 }
 
 std::string print_offset(const Modifiers& m) {
-  // A zero offset says nothing.
-  const bool zero = !m.offset || (m.offset->op == DurationExpr::Op::literal && m.offset->seconds == 0);
-  return zero ? "" : " offset " + print(*m.offset);
+  if (!m.offset) return "";
+  const std::string offset = print(*m.offset);
+  return offset == "0s" ? "" : " offset " + offset;  // zero says nothing, +0s likewise
 }
 
 std::string_view print_extended(Extended e) {
