@@ -21,6 +21,7 @@
 #include "storage/kv/rocks_options.hpp"
 #include "storage/kv/slices.hpp"
 #include "storage/kv/table_file.hpp"
+#include "storage/kv/table_judge.hpp"
 #include "storage/kv/table_salvage.hpp"
 
 namespace plumbline::storage::kv {
@@ -98,7 +99,7 @@ class Rescue {
     return {};
   }
 
-  // A database that opens as it is lacks no table, and a table that is damaged elsewhere costs the family meta nothing.
+  // A database that opens as it is lacks no table, and a block that is damaged elsewhere costs the family meta nothing.
   bool meta_reads(const std::vector<std::pair<std::string, std::string>>& changed) const {
     for (const auto& [name, what] : changed)
       if (name.ends_with(".log") || !std::ranges::binary_search(names_, name)) return false;
@@ -138,8 +139,7 @@ class Rescue {
     }
     if (!any) return {};
     PLUMBLINE_CHECK_OK(link_seeds());
-    const auto disk = file_system_ ? file_system_ : rocksdb::FileSystem::Default();
-    const auto env = rocksdb::NewCompositeEnv(disk);
+    const auto env = rocksdb::NewCompositeEnv(with_judged_tables(file_system_));
     const auto descriptors = family_descriptors(rocksdb::NewLRUCache(8 << 20));
     const rocksdb::Status repaired = rocksdb::RepairDB(to_, db_options(env.get(), std::make_shared<RocksLog>(log_)), descriptors,
                                                        descriptors.front().options);
@@ -199,9 +199,9 @@ class Rescue {
       lost_.push_back({name, "", "nothing of it reads: " + rest.error().message, ""});
       return {};
     }
-    lost_.push_back({name, "family " + (rest->family == "default" ? "meta" : rest->family),
-                     std::to_string(rest->entries - std::min(rest->entries, rest->read)) + " of " + std::to_string(rest->entries) +
-                         " entries do not read: " + what, ""});
+    if (rest->read < rest->entries)
+      lost_.push_back({name, "family " + (rest->family == "default" ? "meta" : rest->family),
+                       std::to_string(rest->entries - rest->read) + " of " + std::to_string(rest->entries) + " entries do not read: " + what, ""});
     if (differing > 0)
       lost_.push_back({name, "", "it has other values than sound tables of " + std::to_string(differing) +
                                      " keys, and theirs stay, which may be the older ones; " + first, ""});

@@ -27,6 +27,7 @@
 #include "storage/kv/slices.hpp"
 #include "storage/kv/space_probe.hpp"
 #include "storage/kv/table_file.hpp"
+#include "storage/kv/table_judge.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -82,7 +83,7 @@ class RocksKv final : public Kv {
         options.file_system ? options.file_system : rocksdb::FileSystem::Default(), options.path);
     disk_ = file_system;
     path_ = options.path;
-    env_ = rocksdb::NewCompositeEnv(file_system);
+    env_ = rocksdb::NewCompositeEnv(with_judged_tables(file_system));
     info_log_ = std::make_shared<RocksLog>(log_);
     read_only_ = options.read_only;
     if (!read_only_) {

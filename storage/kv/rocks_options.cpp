@@ -3,6 +3,8 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
+#include "storage/kv/table_judge.hpp"
+
 namespace plumbline::storage::kv {
 
 const char* family_name(Family family) {
@@ -53,7 +55,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(std::shared_ptr<
   table.cache_index_and_filter_blocks = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.format_version = 5;
+  table.format_version = table_format;
+  table.checksum = static_cast<rocksdb::ChecksumType>(table_checksums);
   table.enable_index_compression = false;  // a salvage finds the blocks behind a damaged one by the index
   std::vector<rocksdb::ColumnFamilyDescriptor> out;
   for (int i = 0; i < family_count; ++i) {

@@ -14,6 +14,7 @@
 #include "storage/kv/durable_directory.hpp"
 #include "storage/kv/kill_point.hpp"
 #include "storage/kv/slices.hpp"
+#include "storage/kv/table_judge.hpp"
 
 namespace plumbline::storage::kv {
 
@@ -45,12 +46,13 @@ Result<std::unique_ptr<TableFiles>> TableFiles::open(TableOptions options) {
   auto shared = std::make_shared<Shared>();
   shared->directory = std::move(options.directory);
   shared->file_system = options.file_system ? std::move(options.file_system) : rocksdb::FileSystem::Default();
-  shared->env = rocksdb::NewCompositeEnv(shared->file_system);
+  shared->env = rocksdb::NewCompositeEnv(with_judged_tables(shared->file_system));
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   table.cache_index_and_filter_blocks = true;  // else the indexes of many files would be outside the bound
   table.block_size = 4 << 10;                  // records are mostly larger and get a block of their own
-  table.format_version = 5;
+  table.format_version = table_format;
+  table.checksum = static_cast<rocksdb::ChecksumType>(table_checksums);
   shared->options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   shared->options.env = shared->env.get();
   shared->options.compression = rocksdb::CompressionType::kNoCompression;  // the records are compressed by their writers

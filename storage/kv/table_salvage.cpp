@@ -11,14 +11,12 @@
 
 #include "daemon/base/bytes.hpp"
 #include "storage/kv/slices.hpp"
+#include "storage/kv/table_judge.hpp"
 
 namespace plumbline::storage::kv {
 
 namespace {
 
-constexpr std::size_t footer_bytes = 53;  // checksum type, 40 bytes of handles, version, magic
-constexpr std::size_t handles_bytes = 40;
-constexpr std::uint64_t magic = 0x88e241b785f4cff7;
 constexpr std::size_t internal_bytes = 8;  // sequence number and type, behind a user key
 constexpr std::uint64_t index_bytes_max = 256u << 20;
 
@@ -26,22 +24,17 @@ constexpr std::uint64_t index_bytes_max = 256u << 20;
 // RocksDB has verified the index's checksum when it opened the table.
 std::vector<std::string> separators(const std::string& path, rocksdb::FileSystem& disk, const rocksdb::TableProperties& properties) {
   std::uint64_t size = 0;
-  if (!disk.GetFileSize(path, {}, &size, nullptr).ok() || size < footer_bytes) return {};
+  if (!disk.GetFileSize(path, {}, &size, nullptr).ok() || size < table_footer_bytes) return {};
   std::unique_ptr<rocksdb::FSRandomAccessFile> file;
   if (!disk.NewRandomAccessFile(path, {}, &file, nullptr).ok()) return {};
-  std::string room(footer_bytes, '\0');
+  std::string room(table_footer_bytes, '\0');
   rocksdb::Slice got;
-  if (!file->Read(size - footer_bytes, footer_bytes, {}, &got, room.data(), nullptr).ok() || got.size() != footer_bytes) return {};
-  ByteReader end(view(got).substr(1 + handles_bytes + 4));
-  if (end.le64() != magic) return {};
-  ByteReader handles(view(got).substr(1, handles_bytes));
-  handles.varint();  // of the metaindex
-  handles.varint();
-  const std::uint64_t at = handles.varint();
-  const std::uint64_t bytes = handles.varint();
-  if (!handles.ok() || at > size || bytes > size - at || bytes > index_bytes_max || bytes < 4) return {};
-  room.resize(static_cast<std::size_t>(bytes) + 1);
-  if (!file->Read(at, room.size(), {}, &got, room.data(), nullptr).ok() || got.size() != room.size()) return {};
+  if (!file->Read(size - room.size(), room.size(), {}, &got, room.data(), nullptr).ok()) return {};
+  const auto footer = decode_table_footer(view(got));
+  if (!footer || footer->index.bytes > index_bytes_max || footer->index.bytes < 4) return {};
+  const std::uint64_t bytes = footer->index.bytes;
+  room.resize(static_cast<std::size_t>(bytes) + 1);  // with the type of its compression
+  if (!file->Read(footer->index.at, room.size(), {}, &got, room.data(), nullptr).ok() || got.size() != room.size()) return {};
   if (got[room.size() - 1] != 0) return {};  // stored compressed
   const std::string_view block = view(got).substr(0, static_cast<std::size_t>(bytes));
   const std::uint64_t restarts = ByteReader(block.substr(block.size() - 4)).le32() & 0x7fff'ffff;
@@ -70,7 +63,7 @@ std::vector<std::string> separators(const std::string& path, rocksdb::FileSystem
 }  // namespace
 
 Result<TableRest> salvage_table(const std::string& path, const std::shared_ptr<rocksdb::FileSystem>& file_system, const EntryVisit& visit) {
-  const std::shared_ptr<rocksdb::FileSystem> disk = file_system ? file_system : rocksdb::FileSystem::Default();
+  const std::shared_ptr<rocksdb::FileSystem> disk = with_judged_tables(file_system);
   const auto env = rocksdb::NewCompositeEnv(disk);
   rocksdb::Options options;
   options.env = env.get();

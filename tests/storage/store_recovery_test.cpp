@@ -1,10 +1,12 @@
 #include <fstream>
 #include <thread>
 
+#include "daemon/base/bytes.hpp"
 #include "storage/journal/frame.hpp"
 #include "storage/kv/kill_point.hpp"
 #include "storage/kv/kv.hpp"
 #include "storage/kv/log_judge.hpp"
+#include "storage/kv/table_judge.hpp"
 #include "storage/offline.hpp"
 #include "storage/store_record.hpp"
 #include "store_fixture.hpp"
@@ -484,6 +486,77 @@ TEST_CASE("a manifest or a log that lost its end after a close is named") {
   f.use(disk);
   f.open();
   CHECK(read_all(*f.store, metric).size() == 5);
+}
+
+namespace {
+
+// Each way in which RocksDB would take a damaged table on trust.
+std::vector<std::string> distrusted(const std::string& table) {
+  const std::size_t end = table.size() - storage::kv::table_footer_bytes;
+  const auto footer = *storage::kv::decode_table_footer(table);
+  std::vector<std::string> out(4, table);
+  out[0][end] = 0;       // checksums: none
+  out[1][end + 41] ^= 4;  // format 1
+  ByteWriter handles;
+  for (const std::uint64_t v : {footer.metaindex.at, footer.metaindex.bytes, footer.index.at, std::uint64_t{1} << 45}) handles.varint(v);
+  out[2].replace(end + 1, handles.str().size(), handles.str());
+  storage::kv::visit_block(std::string_view(table).substr(footer.metaindex.at, footer.metaindex.bytes), [&](std::string_view name, std::string_view value) {
+    ByteReader in(value);
+    const std::uint64_t at = in.varint(), bytes = in.varint();
+    if (name == "rocksdb.properties") out[3][at + bytes - 1] ^= '\x80';  // an assertion of RocksDB's ends the process
+    return true;
+  });
+  REQUIRE(out[3] != table);
+  return out;
+}
+
+// A store with five samples that was closed, so that they are in tables.
+struct ClosedStore : StoreFixture {
+  storage::kv::FaultDisk disk;
+  std::vector<std::string> tables;  // of the database
+
+  ClosedStore() {
+    use(disk);
+    open();
+    fill(*this, 5);
+    store.reset();
+    tables = disk.files();
+    std::erase_if(tables, [](const std::string& path) { return !path.ends_with(".sst") || path.find("/segments/") != std::string::npos; });
+    REQUIRE_FALSE(tables.empty());
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(ClosedStore, "a table of the database that RocksDB would take on trust is named") {
+  for (const std::string& path : tables)
+    for (const std::string& bytes : distrusted(disk.contents(path))) {
+      const auto damaged = disk.copy(1);
+      damaged->put(path, bytes);
+      use(*damaged);
+      const auto opened = try_open();
+      REQUIRE_FALSE(opened);
+      CHECK(opened.error().code == Code::corrupt);
+      CHECK(opened.error().message.find(" in " + path) != std::string::npos);
+      const auto report = storage::verify(options.path, options.file_system, *log);
+      REQUIRE(report);
+      CHECK(std::ranges::any_of(report->problems, [&](const auto& p) { return path.ends_with("/" + p.file); }));
+    }
+  use(disk);
+  open();
+  CHECK(read_all(*store, metric).size() == 5);
+}
+
+TEST_CASE_METHOD(ClosedStore, "a torn table that nothing names does not stop a start") {
+  const std::string& table = tables.front();
+  for (const std::string& bytes : distrusted(disk.contents(table))) {
+    const auto torn = disk.copy(1);
+    torn->put(table.substr(0, table.rfind('/')) + "/009999.sst", bytes);
+    use(*torn);
+    open();
+    CHECK(read_all(*store, metric).size() == 5);
+    store.reset();
+  }
 }
 
 namespace {
