@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "storage/events/verify.hpp"
 #include "storage/journal/verify.hpp"
@@ -58,7 +59,8 @@ class Verifier {
  private:
   std::string path(std::string_view below) const { return directory_ + "/" + std::string(below); }
   void tell(std::string file, std::string place, std::string what, std::string_view help = from_backup) {
-    out_.problems.push_back({std::move(file), std::move(place), std::move(what), std::string(help)});
+    Problem problem{std::move(file), std::move(place), std::move(what), std::string(help)};
+    if (told_.insert(problem.str()).second) out_.problems.push_back(std::move(problem));  // each key in a damaged block says the same
   }
 
   // A read that met a damaged block: what stands behind it is unknown, and the rest is looked at all the same.
@@ -284,6 +286,7 @@ class Verifier {
   std::unique_ptr<kv::Kv> kv_;  // null: it does not open
   series::LabelIndex index_;
   std::uint64_t trimmed_ = 0;
+  std::set<std::string> told_;
   VerifyReport out_;
 };
 
