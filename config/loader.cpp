@@ -51,7 +51,9 @@ void read_process(Reading& reading, Section& root, Config& to) {
   root.child("storage", [&](Section& from) {
     from.read("path", to.storage.path);
     from.read("backup_directory", to.storage.backup_directory);
+    const std::size_t problems = reading.problems.size();
     from.read("retention", to.storage.retention);
+    const bool retention_reads = reading.problems.size() == problems;  // else nothing is compared with it
     from.read("retention_events", to.storage.retention_events);
     from.read("head_bytes_max", to.storage.head_bytes_max);
     from.read("head_age_max", to.storage.head_age_max);
@@ -62,9 +64,13 @@ void read_process(Reading& reading, Section& root, Config& to) {
       out.place = entry.place();
       entry.read("match", out.match);
       entry.read("keep", out.keep);
+      if (retention_reads && out.keep > to.storage.retention)
+        reading.report(entry.place_of("keep"), "'keep' is " + format_duration_ms(out.keep.count()) + ", and 'retention', which ends everything, is " +
+                                                   format_duration_ms(to.storage.retention.count()) + "; write a duration that is not longer");
     });
-    read_downsampling(reading, from, "downsample_5m_retention", to.storage.retention, to.storage.downsample_5m_retention);
-    read_downsampling(reading, from, "downsample_1h_retention", to.storage.retention, to.storage.downsample_1h_retention);
+    const Millis least = retention_reads ? to.storage.retention : Millis(0);
+    read_downsampling(reading, from, "downsample_5m_retention", least, to.storage.downsample_5m_retention);
+    read_downsampling(reading, from, "downsample_1h_retention", least, to.storage.downsample_1h_retention);
     from.read("block_cache_bytes", to.storage.block_cache_bytes);
     from.read("decoded_cache_bytes", to.storage.decoded_cache_bytes);
     from.read("future_max", to.storage.future_max);
@@ -142,6 +148,23 @@ std::string text_of(const Problems& problems) {
   std::string out;
   for (const Problem& problem : problems) out += problem.str() + "\n";
   if (problems.size() >= problems_max) out += "there may be more; these are the first " + std::to_string(problems_max) + "\n";
+  return out;
+}
+
+Problems warnings_of(const Config& config) {
+  Problems out;
+  const auto compare = [&](const Place& place, const std::string& whose, Millis window, std::string_view option, Millis retention) {
+    if (window <= retention) return;
+    out.push_back({place, whose + " looks back " + format_duration_ms(window.count()) + ", and '" + std::string(option) + "' is " +
+                              format_duration_ms(retention.count()) + ": it sees no more than that; shorten the window, or lengthen the retention"});
+  };
+  for (const Slo& slo : config.slos) {
+    compare(slo.place, "the SLO '" + slo.name + "'", slo.window, "storage.retention", config.storage.retention);
+    for (const SloWindow& w : slo.windows)
+      compare(w.place, "this window of the SLO '" + slo.name + "'", w.long_window, "storage.retention", config.storage.retention);
+  }
+  for (const Drift& drift : config.drift)
+    compare(drift.place, "the drift rule '" + drift.name + "'", drift.window, "storage.retention_events", config.storage.retention_events);
   return out;
 }
 

@@ -39,6 +39,9 @@ Outcome<Config> load_text(std::string_view yaml, const std::string& file, const 
 // Without a config file: the documented defaults and the overrides.
 Outcome<Config> load_defaults(const Overrides& overrides = {});
 
+// What loads, and is hardly meant so: windows that are longer than what they look at is kept.
+Problems warnings_of(const Config& config);
+
 // A Prometheus rule file: `groups:` only, as strict as `promtool check rules` about its shape. PromQL and templates are
 // checked by alerting, which gets the places.
 Outcome<std::vector<RuleGroup>> load_rule_file(const std::string& path, Millis default_interval);

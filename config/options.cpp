@@ -43,7 +43,7 @@ constexpr Option table[] = {
     {"storage.series_per_metric_max", Type::count, "0", "Series of one metric; samples of new ones beyond it are refused. 0: no limit of its own.", 0, 1e9},
     {"storage.retention_overrides", Type::list, "", "Series that are kept for a shorter time than `retention`, by whole days."},
     {"storage.retention_overrides[].match", Type::text, required, "A PromQL selector."},
-    {"storage.retention_overrides[].keep", Type::duration, required, "How long its samples are kept.", hour, 100 * year},
+    {"storage.retention_overrides[].keep", Type::duration, required, "How long its samples are kept; at most `retention`.", hour, 100 * year},
     {"storage.downsample_5m_retention", Type::duration, "0s", "How long aggregates over 5 minutes are kept, which queries read when they ask for it; at least `retention`. 0: none are made.", 0, 100 * year},
     {"storage.downsample_1h_retention", Type::duration, "0s", "The same over 1 hour.", 0, 100 * year},
     {"storage.block_cache_bytes", Type::size, "64MiB", "Memory for blocks read from disk.", mib, 1024 * gib},

@@ -69,6 +69,10 @@ std::vector<std::string> keep_running_options(const config::Config& running, con
   return waiting;
 }
 
+void tell_of_doubts(const config::Config& config, Log& log) {
+  for (const config::Problem& warning : config::warnings_of(config)) log.warn("a doubtful option", {{"warning", warning.str()}});
+}
+
 // They take the space of what was damaged for ever, if nobody says so.
 void tell_of_salvages(const storage::Options& options, Log& log) {
   const auto folders = storage::damaged_folders(options.path, options.file_system);
@@ -104,8 +108,9 @@ Status Application::start() {
   store_ = std::move(*store);
   journal_replayed_ = store_->stats().journal_sequence;
   const auto open_ms = std::chrono::duration_cast<Millis>(clock_.steady() - open_start).count();
-  log_->info("store open", {{"path", config.storage.path}, {"series", store_->stats().series_active}, {"ms", open_ms}});
+  log_->info("store open", {{"path", config.storage.path}, {"series_in_memory", store_->stats().series_active}, {"ms", open_ms}});
   tell_of_salvages(config_.storage, *log_);
+  tell_of_doubts(config, *log_);
 
   sink_ = std::make_unique<ingest::Sink>(*store_, *store_, clock_, *log_, registry_);
   if (auto loaded = sink_->load(); !loaded) return fail(loaded.error().in("feature types"));
@@ -172,6 +177,7 @@ std::expected<std::vector<std::string>, std::vector<std::string>> Application::r
   if (!waiting.empty())
     log_->warn("these changes take effect at the next restart", {{"options", fmt::format("{}", fmt::join(waiting, ", "))}});
   config_ = std::move(*loaded);
+  tell_of_doubts(config_.config, *log_);
   reload_done(true);
   log_->info("configuration reloaded", {{"file", config_file_}, {"groups", config_.rules.groups.size()},
                                         {"slos", config_.rules.slos.size()}, {"drift", config_.rules.drift.size()},

@@ -100,6 +100,7 @@ int check(const std::string& config_file) {
     print_errors(checked.error());
     return 1;
   }
+  for (const config::Problem& warning : config::warnings_of(checked->config)) fmt::print(stderr, "warning: {}\n", warning.str());
   std::size_t rules = 0;
   for (const auto& group : checked->rules.groups) rules += group.rules.size();
   fmt::print("{}: good: {} rules in {} groups, {} slos, {} drift rules, {} receivers, {} scrape jobs\n", config_file, rules,

@@ -171,7 +171,7 @@ config::Outcome<storage::Options> storage_options(const config::Config& config) 
     if (matchers)
       out.retention_overrides.push_back({std::move(*matchers), r.keep});
     else
-      problems.push_back({r.place, matchers.error().message});
+      problems.push_back({r.place, "'match': " + matchers.error().message});
   }
   out.downsample_5m_retention = config.storage.downsample_5m_retention;
   out.downsample_1h_retention = config.storage.downsample_1h_retention;

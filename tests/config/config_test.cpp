@@ -274,6 +274,32 @@ TEST_CASE("errors are bounded, in the order of the file, and do not repeat a sha
         "f:1:31: 'evaluation_interval' is \"5 min\"; write a duration such as 5m\n");
 }
 
+TEST_CASE("windows that are longer than what they look at is kept are warned of", "[config]") {
+  const std::string yaml =
+      "storage: {retention: 15d, retention_events: 2d}\n"
+      "slos:\n"
+      "  - {name: a, service: s, objective: 99.9, window: 30d, sli: {error_query: 'e[{{.window}}]', total_query: 't[{{.window}}]'}}\n"
+      "  - name: b\n"
+      "    service: s\n"
+      "    objective: 99.9\n"
+      "    window: 15d\n"
+      "    sli: {error_query: 'e[{{.window}}]', total_query: 't[{{.window}}]'}\n"
+      "    windows:\n"
+      "      - {severity: page, long: 16d, short: 1h, factor: 2}\n"
+      "drift:\n"
+      "  - {name: d, model: m, reference: r, window: 3d}\n"
+      "  - {name: e, model: m, reference: r, window: 2d}\n";
+  CHECK(text_of(warnings_of(load(yaml))) ==
+        "f:3:5: the SLO 'a' looks back 30d, and 'storage.retention' is 15d: it sees no more than that; shorten the window, or lengthen the retention\n"
+        "f:10:9: this window of the SLO 'b' looks back 16d, and 'storage.retention' is 15d: it sees no more than that; shorten the window, or lengthen the retention\n"
+        "f:12:5: the drift rule 'd' looks back 3d, and 'storage.retention_events' is 2d: it sees no more than that; shorten the window, or lengthen the retention\n");
+}
+
+TEST_CASE("nothing is compared with a retention that does not read", "[config]") {
+  CHECK(errors("storage: {retention: soon, retention_overrides: [{match: a, keep: 60d}], downsample_1h_retention: 1d}") ==
+        "f:1:22: 'retention' is \"soon\"; write a duration such as 5m\n");
+}
+
 TEST_CASE("an option that moved says where it went", "[config]") {
   CHECK(errors("server: {limits: {query_threads: 4}}\n") ==
         "f:1:19: unknown option 'query_threads': write 'concurrency' under 'query'\n");
