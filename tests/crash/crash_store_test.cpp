@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <random>
@@ -205,6 +206,7 @@ TEST_CASE("kill -9 at random moments loses nothing that was acknowledged") {
     const Life life = run_life(std::min(kills_per_directory, kills - done), random());
     all.acknowledged += life.acknowledged;
     all.present += life.present;
+    std::fprintf(stderr, "%d of %d kills, %zu batches acknowledged\n", std::min(done + kills_per_directory, kills), kills, all.acknowledged);
   }
   WARN(kills << " kills, " << all.acknowledged << " batches acknowledged, " << all.present << " present, 0 lost, 0 twice");
 }
